@@ -1,0 +1,102 @@
+package vfs
+
+import (
+	"io/fs"
+	"os"
+)
+
+// FS is a disk. All paths are absolute or relative to the process; the
+// in-memory disk treats both as names. Errors are those of package os
+// (fs.ErrNotExist, fs.ErrExist, syscall.ENOSPC …) and can be tested with
+// errors.Is.
+type FS interface {
+	// Open opens for reading and writing; the file must exist.
+	Open(name string) (File, error)
+	// OpenRead opens for reading only.
+	OpenRead(name string) (File, error)
+	// Create makes an empty file and opens it for reading and writing; an
+	// existing one is truncated. The name is durable after SyncDir of its
+	// directory.
+	Create(name string) (File, error)
+	Remove(name string) error
+	RemoveAll(name string) error
+	// Rename replaces newname. Durable after SyncDir of both directories.
+	Rename(oldname, newname string) error
+	MkdirAll(name string, perm os.FileMode) error
+	ReadDir(name string) ([]fs.DirEntry, error)
+	Stat(name string) (fs.FileInfo, error)
+	// SyncDir makes the names in a directory durable.
+	SyncDir(name string) error
+	// Lock takes an exclusive lock on a file (created if missing) or fails at
+	// once. Closing the closer gives it up; so does the process's end.
+	Lock(name string) (Unlocker, error)
+	// Usage is the free and total space of the file system that holds name.
+	Usage(name string) (Usage, error)
+}
+
+// Unlocker gives a lock back.
+type Unlocker interface{ Unlock() error }
+
+// Usage is in bytes.
+type Usage struct {
+	Free, Total uint64
+	// Type is the file system's name as statfs knows it: ext4, xfs, tmpfs,
+	// btrfs, zfs, overlay, nfs, or "" when unknown.
+	Type string
+	// Reserves says that fallocate really reserves blocks here, so that a
+	// store into a mapped range cannot meet a full disk. Maps for writing are
+	// used only where it holds.
+	Reserves bool
+}
+
+// File is an open file. ReadAt, WriteAt, Datasync, Sync, Size and Fd may be
+// called from any goroutine at once; Close only when nobody else uses it.
+type File interface {
+	Name() string
+	ReadAt(p []byte, off int64) (int, error)
+	WriteAt(p []byte, off int64) (int, error)
+	// Writev writes the pieces one after the other at off; the slice headers
+	// may be changed by the call.
+	Writev(pieces [][]byte, off int64) (int, error)
+	// Datasync makes content and size durable (fdatasync). After an error the
+	// file's unsynced content is unknown: see logstore, rule 11.
+	Datasync() error
+	// Sync is fsync.
+	Sync() error
+	// SyncRange starts write-back of a range and promises nothing
+	// (sync_file_range with SYNC_FILE_RANGE_WRITE).
+	SyncRange(off, n int64) error
+	Truncate(size int64) error
+	// Allocate reserves blocks for [off, off+n). With keepSize the file's size
+	// stays, otherwise it grows to off+n.
+	Allocate(off, n int64, keepSize bool) error
+	// PunchHole gives the blocks of a range back; the size stays.
+	PunchHole(off, n int64) error
+	Size() (int64, error)
+	// Map maps a range that lies inside the file; off is a multiple of the
+	// page size. Touching a mapped range can fault when the disk fails: see
+	// mmap.
+	Map(off int64, n int, writable bool) (Mapping, error)
+	// Fd is the descriptor for sendfile, or false on a disk that has none.
+	Fd() (int, bool)
+	// Resident reports whether the range is in the page cache as far as the
+	// kernel tells; it never blocks on the disk.
+	Resident(off, n int64) bool
+	Close() error
+}
+
+// Mapping is a mapped range.
+type Mapping interface {
+	// Bytes is valid until Unmap.
+	Bytes() []byte
+	// Populate faults the pages of [off, off+n) in, for writing when the
+	// mapping is writable.
+	Populate(off, n int) error
+	// Touched tells the disk that the bytes [off, off+n) were stored through
+	// the map. The real disk ignores it; the in-memory disk needs it to know
+	// what a power cut may lose.
+	Touched(off, n int)
+	// Flush is msync(MS_SYNC) of the whole mapping.
+	Flush() error
+	Unmap() error
+}
