@@ -1,0 +1,54 @@
+# Chronik. `make` prints the targets.
+SHELL := /bin/bash
+GO    ?= go
+BIN   := bin/chronik
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+SEEDS ?= 10000
+REF   ?= HEAD~1
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test-fast race lint fuzz crash compat bench bench-compare bench-diff clean
+
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+build: ## build bin/chronik (static)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/chronik
+
+run: build ## build and serve on ./chronik-data, 127.0.0.1:9092
+	$(BIN) serve --data-dir ./chronik-data
+
+test: ## every test, with the race detector and poisoned buffers
+	$(GO) test -race -tags invariants -timeout 15m ./...
+
+test-fast: ## every test, without the race detector
+	$(GO) test ./...
+
+race: test
+
+lint: ## gofmt, vet, staticcheck, dead code, the house rules
+	@test -z "$$(gofmt -l .)" || { echo 'gofmt would change:'; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags invariants ./...
+	$(GO) tool staticcheck ./...
+	$(GO) tool errcheck -exclude .errcheck ./...
+	@out=$$($(GO) tool deadcode -test ./... | grep -v _test.go); test -z "$$out" || { echo "$$out"; exit 1; }
+	$(GO) test -count=1 -run 'TestImports|TestHouseRules' ./cmd/chronik
+
+fuzz: ## each fuzz target for FUZZTIME
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+crash: ## the crash model over SEEDS seeds
+	CRASH_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 120m -run 'Crash' -v ./logstore/...
+
+compat: build ## foreign clients against bin/chronik (installs them itself)
+	bench/compat/run
+
+bench: ## the in-process benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built
+	rm -rf bin bench/compat/.work
