@@ -1,9 +1,13 @@
 package vfs
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 )
+
+// ErrLocked is what Lock answers when somebody else holds the lock.
+var ErrLocked = errors.New("vfs: the file is locked by another process or another store of this one")
 
 // FS is a disk. All paths are absolute or relative to the process; the
 // in-memory disk treats both as names. Errors are those of package os
@@ -28,7 +32,7 @@ type FS interface {
 	// SyncDir makes the names in a directory durable.
 	SyncDir(name string) error
 	// Lock takes an exclusive lock on a file (created if missing) or fails at
-	// once. Closing the closer gives it up; so does the process's end.
+	// once with ErrLocked. The process's end gives it up too.
 	Lock(name string) (Unlocker, error)
 	// Usage is the free and total space of the file system that holds name.
 	Usage(name string) (Usage, error)
