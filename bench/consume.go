@@ -1,0 +1,147 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Read says what is consumed.
+type Read struct {
+	Topic     string
+	Consumers int           // default 1; each takes its share of the partitions
+	Records   int64         // 0: all that the topic holds at the start
+	MaxWait   time.Duration // default 5 s without a record ends the run
+	Live      func(Progress)
+}
+
+// Consume reads a topic from its start as fast as it can.
+func Consume(ctx context.Context, t Target, rd Read) (*Result, error) {
+	if rd.Topic == "" {
+		return nil, fmt.Errorf("bench: no topic is named; give one with --topic")
+	}
+	rd.Consumers = max(rd.Consumers, 1)
+	if rd.MaxWait == 0 {
+		rd.MaxWait = 5 * time.Second
+	}
+	held, err := spans(ctx, t, rd.Topic)
+	if err != nil {
+		return nil, err
+	}
+	want := rd.Records
+	if want == 0 {
+		for _, s := range held {
+			want += s.end - s.start
+		}
+	}
+	r := newRun(t, Load{Topic: rd.Topic, Producers: rd.Consumers, Records: want, Live: rd.Live, Duration: time.Hour})
+	err = r.all(ctx, func(ctx context.Context, n int) error {
+		share := map[int32]kgo.Offset{}
+		for p := range held {
+			if int(p)%rd.Consumers == n {
+				share[p] = kgo.NewOffset().AtStart()
+			}
+		}
+		if len(share) == 0 {
+			return nil
+		}
+		client, err := t.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{rd.Topic: share}),
+			kgo.FetchMaxBytes(50<<20), kgo.FetchMaxPartitionBytes(4<<20))
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		for r.records.Load() < want {
+			pollCtx, cancel := context.WithTimeout(ctx, rd.MaxWait)
+			fetches := client.PollFetches(pollCtx)
+			cancel()
+			if err := fetches.Err(); err != nil {
+				if ctx.Err() == nil && r.records.Load() < want {
+					return fmt.Errorf("after %d of %d records: %w", r.records.Load(), want, err)
+				}
+				return nil
+			}
+			var n, bytes int64
+			fetches.EachRecord(func(rec *kgo.Record) { n++; bytes += int64(len(rec.Key) + len(rec.Value)) })
+			r.records.Add(n)
+			r.bytes.Add(bytes)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	res := r.result("consume")
+	res.Load = fmt.Sprintf("kgo, %d consumers, topic %s", rd.Consumers, rd.Topic)
+	return res, nil
+}
+
+// span is the readable offsets of a partition, from start to before end.
+type span struct{ start, end int64 }
+
+// spans asks for the offsets of every partition of a topic.
+func spans(ctx context.Context, t Target, topic string) (map[int32]span, error) {
+	client, err := t.client()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the start of %s: %w", topic, err)
+	}
+	ends, err := admin.ListEndOffsets(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the end of %s: %w", topic, err)
+	}
+	found := map[int32]span{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if start, ok := starts.Lookup(topic, o.Partition); ok && o.Err == nil {
+			found[o.Partition] = span{start.Offset, o.Offset}
+		}
+	})
+	if len(found) == 0 {
+		return nil, fmt.Errorf("topic %s has no partitions that answer", topic)
+	}
+	return found, nil
+}
+
+// readBack reads what a verified run has left in its topic and compares it with
+// what was acknowledged.
+func (r *run) readBack(ctx context.Context) (*Verification, error) {
+	held, err := spans(ctx, r.target, r.load.Topic)
+	if err != nil {
+		return nil, err
+	}
+	parts := map[int32]kgo.Offset{}
+	var want int64
+	for p, s := range held {
+		parts[p] = kgo.NewOffset().At(r.before[p].end)
+		want += s.end - r.before[p].end
+	}
+	client, err := r.target.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.load.Topic: parts}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	for seen := int64(0); seen < want; {
+		pollCtx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		fetches := client.PollFetches(pollCtx)
+		cancel()
+		if err := fetches.Err(); err != nil {
+			return nil, fmt.Errorf("reading back after %d of %d records: %w", seen, want, err)
+		}
+		fetches.EachRecord(func(rec *kgo.Record) {
+			seen++
+			if !rec.Attrs.IsControl() {
+				r.ledger.see(rec.Partition, rec.Value)
+			}
+		})
+	}
+	return r.ledger.verdict(), nil
+}

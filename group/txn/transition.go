@@ -1,0 +1,284 @@
+package txn
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The transitions of a transactional id, after Kafka's TransactionMetadata and
+// TransactionCoordinator. Each is a function of the current meta and the
+// request; it gives the next meta or the error code of Kafka's answer. None of
+// them changes the meta it was given: the coordinator makes the next one
+// current when its record is appended, and drops it when the append fails.
+//
+// One id has at most one transition under way (entry.pending); whoever comes
+// meanwhile gets CONCURRENT_TRANSACTIONS. The one exception is the fence: an
+// InitProducerId that meets an ongoing transaction, and a timeout, bump the
+// epoch first (so that the old producer can do no more) and then abort.
+
+// Kafka's error codes that transitions answer with.
+const (
+	errNone                  int16 = 0
+	errUnknownTopic          int16 = 3
+	errCoordinatorLoading    int16 = 14
+	errCoordinatorNotAvail   int16 = 15
+	errNotCoordinator        int16 = 16
+	errInvalidRequest        int16 = 42
+	errInvalidTxnState       int16 = 48
+	errInvalidProducerIDMap  int16 = 49
+	errInvalidTxnTimeout     int16 = 50
+	errConcurrentTxns        int16 = 51
+	errCoordinatorFenced     int16 = 52
+	errOperationNotAttempted int16 = 55
+	errProducerFenced        int16 = 90
+	errTransactionalIDNotFnd int16 = 105
+	errTransactionAbortable  int16 = 120
+)
+
+// initExpect is the producer id and epoch that an InitProducerId (KIP-360)
+// carries; id is noProducer when it carries none.
+type initExpect struct {
+	id    int64
+	epoch int16
+}
+
+// initTransition decides an InitProducerId. fence means that the open
+// transaction must be aborted first: next is then the fenced meta.
+// freshID is a new producer id to be used if the epoch is exhausted.
+func (m *meta) initTransition(expect initExpect, timeoutMs int32, freshID func() int64, now int64) (next *meta, fence bool, code int16) {
+	if expect.id != noProducer && m.epoch != noEpoch && expect.id != m.producerID &&
+		!(expect.id == m.prevProducerID && expect.epoch >= lastEpoch) {
+		return nil, false, errProducerFenced
+	}
+	switch m.state {
+	case PrepareCommit, PrepareAbort:
+		return nil, false, errConcurrentTxns
+	case Ongoing:
+		return m.fence(now), true, errNone
+	case Empty, CompleteCommit, CompleteAbort:
+	default:
+		return nil, false, errConcurrentTxns
+	}
+	next = m.clone()
+	next.state, next.parts, next.startMs, next.updateMs, next.timeoutMs = Empty, nil, -1, now, timeoutMs
+	next.nextProducerID = noProducer
+	switch {
+	case m.exhausted() && (expect.id == noProducer || expect.epoch == m.epoch):
+		next.prevProducerID, next.producerID, next.epoch = m.producerID, freshID(), 0
+		next.lastEpoch = noEpoch
+		if expect.id != noProducer {
+			next.lastEpoch = m.epoch
+		}
+	case expect.id == noProducer:
+		next.epoch, next.lastEpoch = m.epoch+1, noEpoch
+	case m.epoch == noEpoch || expect.epoch == m.epoch:
+		next.epoch, next.lastEpoch = m.epoch+1, m.epoch
+	case expect.epoch == m.lastEpoch:
+		// The answer to the bump was lost: the same epoch again.
+	default:
+		return nil, false, errProducerFenced
+	}
+	return next, false, errNone
+}
+
+// fence is the meta with its epoch bumped, so that the producer that owns the
+// open transaction is a zombie from now on. It is never written by itself: the
+// abort that follows in the same step is, with the bumped epoch.
+func (m *meta) fence(now int64) *meta {
+	next := m.clone()
+	next.state, next.updateMs, next.lastEpoch = PrepareEpochFence, now, noEpoch
+	next.epoch = m.epoch + 1
+	return next
+}
+
+// checkOwner is what AddPartitionsToTxn, AddOffsetsToTxn and verification ask.
+func (m *meta) checkOwner(producerID int64, epoch int16) int16 {
+	switch {
+	case m.producerID != producerID:
+		return errInvalidProducerIDMap
+	case m.epoch != epoch:
+		return errProducerFenced
+	case m.state == PrepareCommit, m.state == PrepareAbort:
+		return errConcurrentTxns
+	}
+	return errNone
+}
+
+// addTransition adds partitions; next is nil when they are all there.
+func (m *meta) addTransition(producerID int64, epoch int16, parts []part, clientVersion int16, now int64) (next *meta, code int16) {
+	if code := m.checkOwner(producerID, epoch); code != errNone {
+		return nil, code
+	}
+	if m.state == Ongoing && m.has(parts) {
+		return nil, errNone
+	}
+	next = m.clone()
+	next.parts = make(map[part]struct{}, len(m.parts)+len(parts))
+	if m.state == Ongoing {
+		maps.Copy(next.parts, m.parts)
+	} else {
+		next.startMs = now
+	}
+	for _, p := range parts {
+		next.parts[p] = struct{}{}
+	}
+	next.state, next.updateMs, next.clientVersion = Ongoing, now, clientVersion
+	return next, errNone
+}
+
+func (m *meta) has(parts []part) bool {
+	for _, p := range parts {
+		if _, ok := m.parts[p]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// end is an EndTxn, by a client or by the coordinator itself.
+type end struct {
+	producerID int64
+	epoch      int16
+	commit     bool
+	// version is the client's transaction version: 2 for EndTxn v5 and later.
+	version int16
+	// fenced: the coordinator aborts after a fence; epoch is the bumped one.
+	fenced bool
+}
+
+// endTransition decides an EndTxn. next is nil when there is nothing to write:
+// with errNone it is a retry of what already happened.
+func (m *meta) endTransition(e end, freshID func() int64, now int64) (next *meta, code int16) {
+	v2 := !e.fenced && m.clientVersion >= 2 && e.version >= 2
+	bumps := e.version >= 2 && !e.fenced
+	retryBump := v2 && m.epoch == e.epoch+1
+	retryOverflow := v2 && m.prevProducerID == e.producerID && e.epoch == lastEpoch && m.epoch == 0
+	retry := retryBump || retryOverflow
+	if m.producerID != e.producerID && !retryOverflow {
+		return nil, errInvalidProducerIDMap
+	}
+	if !e.fenced {
+		valid := m.epoch == e.epoch
+		if v2 {
+			switch m.state {
+			case PrepareCommit, PrepareAbort:
+				valid = retryBump
+			case CompleteCommit, CompleteAbort:
+				valid = retry || m.epoch == e.epoch
+			}
+		}
+		if !valid {
+			return nil, errProducerFenced
+		}
+	}
+	switch m.state {
+	case Ongoing, PrepareEpochFence:
+		return m.prepare(e, bumps, freshID, now, false), errNone
+	case PrepareCommit, PrepareAbort:
+		if e.commit == (m.state == PrepareCommit) {
+			return nil, errConcurrentTxns
+		}
+		return nil, errInvalidTxnState
+	case CompleteCommit, CompleteAbort:
+		same := e.commit == (m.state == CompleteCommit)
+		switch {
+		case same && (retry || !v2 && !bumps):
+			return nil, errNone
+		case !e.commit && bumps && !retry:
+			// Transactions v2 may abort a transaction that has nothing in it.
+			return m.prepare(e, bumps, freshID, now, true), errNone
+		}
+		return nil, errInvalidTxnState
+	case Empty:
+		if !e.commit && bumps {
+			return m.prepare(e, bumps, freshID, now, true), errNone
+		}
+	}
+	return nil, errInvalidTxnState
+}
+
+// prepare is the step to PrepareCommit or PrepareAbort. Once it is durable the
+// outcome stands, whatever crashes.
+func (m *meta) prepare(e end, bumps bool, freshID func() int64, now int64, empty bool) *meta {
+	next := m.clone()
+	next.state = PrepareAbort
+	if e.commit {
+		next.state = PrepareCommit
+	}
+	next.updateMs = now
+	if empty {
+		next.parts, next.startMs = nil, now
+	}
+	next.nextProducerID, next.clientVersion = noProducer, e.version
+	if bumps {
+		if m.exhausted() {
+			next.nextProducerID = freshID()
+		}
+		next.lastEpoch, next.epoch = m.epoch, m.epoch+1
+	}
+	return next
+}
+
+// answer is the producer id and epoch that the client goes on with after an
+// EndTxn v5 (KIP-890).
+func (m *meta) answer() (int64, int16) {
+	if m.nextProducerID != noProducer {
+		return m.nextProducerID, 0
+	}
+	return m.producerID, m.epoch
+}
+
+// completeTransition ends a prepared transaction when all its markers are
+// written.
+func (m *meta) completeTransition(now int64) *meta {
+	next := m.clone()
+	next.state = CompleteAbort
+	if m.state == PrepareCommit {
+		next.state = CompleteCommit
+	}
+	next.parts, next.updateMs, next.startMs = nil, now, m.startMs
+	if m.nextProducerID != noProducer {
+		next.prevProducerID, next.producerID, next.nextProducerID = m.producerID, m.nextProducerID, noProducer
+		next.epoch, next.lastEpoch = 0, lastEpoch
+	}
+	return next
+}
+
+// timedOut says that an open transaction has outlived its timeout.
+func (m *meta) timedOut(now int64) bool {
+	return m.state == Ongoing && m.startMs >= 0 && now-m.startMs > int64(m.timeoutMs)
+}
+
+// expired says that nobody has used the id for so long that it is forgotten.
+func (m *meta) expired(now, expirationMs int64) bool {
+	switch m.state {
+	case Empty, CompleteCommit, CompleteAbort:
+		return now-m.updateMs > expirationMs
+	}
+	return false
+}
+
+// topicsOf groups partitions by topic, both sorted, so that the same set gives
+// the same bytes.
+func topicsOf(parts map[part]struct{}) []kmsg.TxnMetadataValueTopic {
+	sorted := slices.SortedFunc(maps.Keys(parts), func(a, b part) int {
+		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
+			return c
+		}
+		return int(a.Partition) - int(b.Partition)
+	})
+	var topics []kmsg.TxnMetadataValueTopic
+	for _, p := range sorted {
+		if n := len(topics); n == 0 || topics[n-1].Topic != p.Topic {
+			t := kmsg.NewTxnMetadataValueTopic()
+			t.Topic = p.Topic
+			topics = append(topics, t)
+		}
+		t := &topics[len(topics)-1]
+		t.Partitions = append(t.Partitions, p.Partition)
+	}
+	return topics
+}
