@@ -17,8 +17,7 @@ var OS FS = osFS{}
 
 type osFS struct{}
 
-// open opens with O_CLOEXEC, so that no child process keeps a log open, and
-// O_NOATIME would need ownership, so it is left out.
+// open opens with O_CLOEXEC, so that no child process keeps a log open.
 func open(name string, flags int) (*osFile, error) {
 	for {
 		fd, err := unix.Open(name, flags|unix.O_CLOEXEC, 0o644)
