@@ -28,7 +28,9 @@ type Target struct {
 }
 
 func (t Target) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	all := append([]kgo.Opt{kgo.SeedBrokers(t.Bootstrap), kgo.ClientID("chronik-bench")}, t.SASL...)
+	all := append([]kgo.Opt{kgo.SeedBrokers(t.Bootstrap), kgo.ClientID("chronik-bench"),
+		// The default of 5 s would make every run wait for a topic made just now.
+		kgo.MetadataMinAge(50 * time.Millisecond)}, t.SASL...)
 	if t.TLS != nil {
 		all = append(all, kgo.DialTLSConfig(t.TLS))
 	}

@@ -23,20 +23,12 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	rng := rand.New(rand.NewPCG(uint64(n), 2))
-	req := kmsg.NewProduceRequest()
-	req.Version, req.Acks, req.TimeoutMillis = 9, l.Acks, 30000
+	acks := l.Acks
 	if l.NoAcks {
-		req.Acks = 0
+		acks = 0
 	}
-	topic := kmsg.NewProduceRequestTopic()
-	topic.Topic = l.Topic
-	part := kmsg.NewProduceRequestTopicPartition()
-	part.Partition = int32(n) % partitions
-	part.Records = encodeBatch(rng, l.RawBatch, l.RecordSize, time.Now().UnixMilli())
-	topic.Partitions = append(topic.Partitions, part)
-	req.Topics = append(req.Topics, topic)
-	frame := kmsg.NewRequestFormatter(kmsg.FormatterClientID("chronik-bench-raw")).AppendRequest(nil, &req, 0)
+	records := encodeBatch(rand.New(rand.NewPCG(uint64(n), 2)), l.RawBatch, l.RecordSize, time.Now().UnixMilli())
+	frame := rawFrame(l.Topic, int32(n)%partitions, acks, records)
 
 	w := &worker{r: r, hist: NewLatency()}
 	defer w.merge()
@@ -61,7 +53,7 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 	go func() {
 		defer close(received)
 		resp := kmsg.NewPtrProduceResponse()
-		resp.Version = req.Version
+		resp.Version = rawProduceVersion
 		for at := range due {
 			body, err := c.receiveBody(true)
 			now := time.Now()
@@ -109,6 +101,33 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 		failed = err
 	}
 	return failed
+}
+
+// rawProduceVersion names topics by name and is known to every broker of the
+// last years.
+const rawProduceVersion = 9
+
+// rawFrame encodes a Produce request of one partition.
+func rawFrame(topic string, partition int32, acks int16, records []byte) []byte {
+	req := kmsg.NewProduceRequest()
+	req.Version, req.Acks, req.TimeoutMillis = rawProduceVersion, acks, 30000
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = topic
+	p := kmsg.NewProduceRequestTopicPartition()
+	p.Partition, p.Records = partition, records
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return kmsg.NewRequestFormatter(kmsg.FormatterClientID("chronik-bench-raw")).AppendRequest(nil, &req, 0)
+}
+
+// rawFrames encodes one record for every partition that is client k's of n.
+func rawFrames(topic string, partitions, k, n int32, size int) [][]byte {
+	records := encodeBatch(rand.New(rand.NewPCG(uint64(k), 3)), 1, size, time.Now().UnixMilli())
+	var frames [][]byte
+	for p := k; p < partitions; p += n {
+		frames = append(frames, rawFrame(topic, p, -1, records))
+	}
+	return frames
 }
 
 // produceError looks only at the first partition's error code.
