@@ -17,7 +17,7 @@
 //
 // # What appending to a segment costs
 //
-// µs for one append to a fallocated segment, median of the loop (p99 / p99.9
+// µs for one append to a fallocated segment, mean of the loop (p99 / p99.9
 // where a sync runs beside), ext4 on a virtio disk, Linux 6.18, 2 cores of an
 // EPYC, other work on the machine; trust the ratios. "journal" writes and
 // fdatasyncs another file in a loop, "self" fdatasyncs the segments in turn.
