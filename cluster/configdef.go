@@ -1,5 +1,10 @@
 package cluster
 
+import (
+	"slices"
+	"strings"
+)
+
 // ConfigType is Kafka's config type number.
 type ConfigType int8
 
@@ -23,14 +28,22 @@ type ConfigDef struct {
 	// NullDefault: the default is null rather than "".
 	NullDefault bool
 	Doc         string
-	// Check refuses a bad value with a sentence that says why.
+	// Check refuses a bad value with a sentence that says why. It gets values
+	// that are of the type.
 	Check func(value string) error
 	// Dynamic says where a broker key may be changed at run time.
 	Dynamic ConfigScope
 	// Synonyms are the broker keys that a topic or group key falls back to, the
-	// nearest first.
+	// nearest first. For a broker key they are the keys of the same meaning in
+	// other units, itself included, the strongest first.
 	Synonyms []string
+	// Unused marks a key of Kafka's that means nothing here: it is accepted, so
+	// that a Kafka broker's file starts Chronik unchanged, and has no effect.
+	Unused bool
 }
+
+// Sensitive reports whether the value must never be shown.
+func (d *ConfigDef) Sensitive() bool { return d.Type == TypePassword }
 
 // ConfigScope is where a broker key may be set dynamically.
 type ConfigScope int8
@@ -54,26 +67,79 @@ const (
 	SourceGroup          ConfigSource = 8
 )
 
-// ConfigValue is a resolved key.
-type ConfigValue struct {
-	Def      *ConfigDef
-	Value    string
-	Null     bool
-	Source   ConfigSource
-	Synonyms []ConfigSynonym // the whole chain, the winner first
+// BrokerConfigs is every broker key, by name.
+var BrokerConfigs = sortedDefs(brokerBasics, brokerLog, brokerNetwork, brokerSecurity, brokerGroups, brokerTransactions, brokerReplication, brokerUnused)
+
+func sortedDefs(parts ...[]ConfigDef) []ConfigDef {
+	all := slices.Concat(parts...)
+	slices.SortFunc(all, func(a, b ConfigDef) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }
 
-// ConfigSynonym is one place where a value is set.
-type ConfigSynonym struct {
-	Name, Value string
-	Null        bool
-	Source      ConfigSource
+// ConfigDefs is the keys of a type of resource, by name; nil for a type that
+// has none.
+func ConfigDefs(t ResourceType) []ConfigDef {
+	switch t {
+	case ResourceTopic:
+		return TopicConfigs
+	case ResourceBroker:
+		return BrokerConfigs
+	case ResourceGroup:
+		return GroupConfigs
+	case ResourceClientMetrics:
+		return ClientMetricsConfigs
+	}
+	return nil
 }
 
-// The rest of the surface, in config_*.go: TopicConfigs, BrokerConfigs,
-// GroupConfigs, ClientMetricsConfigs []ConfigDef (sorted by name);
-// (*Image).Config(res Resource, key string, static map[string]string) (ConfigValue, bool);
-// (*Image).DynamicConfigs(res Resource) map[string]string;
-// (*Cluster).Broker(key string) string and BrokerInt, BrokerBool, … (dynamic over static over default);
-// (*Cluster).TopicConfig(name string) map[string]string; (*Cluster).LogConfig(topic string) logstore.LogConfig;
-// CheckConfig(t ResourceType, key, value string) error; CheckStatic(map[string]string) error.
+// FindConfig is the definition of a key, or nil. A broker key may carry a
+// listener prefix (listener.name.<name>.<key>, and a SASL mechanism before
+// sasl.* keys): its definition is that of the key behind it.
+func FindConfig(t ResourceType, key string) *ConfigDef {
+	if t == ResourceBroker {
+		if base, prefixed := listenerKey(key); prefixed {
+			return findDef(BrokerConfigs, base)
+		}
+	}
+	return findDef(ConfigDefs(t), key)
+}
+
+func findDef(defs []ConfigDef, key string) *ConfigDef {
+	at, found := slices.BinarySearchFunc(defs, key, func(d ConfigDef, key string) int {
+		return strings.Compare(d.Name, key)
+	})
+	if !found {
+		return nil
+	}
+	return &defs[at]
+}
+
+// listenerPrefix opens the form of a key that holds for one listener.
+const listenerPrefix = "listener.name."
+
+// listenerKeys are the keys outside ssl.* and sasl.* that may differ by listener.
+var listenerKeys = []string{
+	"connections.max.idle.ms", "connections.max.reauth.ms", "max.connection.creation.rate", "max.connections",
+	"num.network.threads", "principal.builder.class",
+}
+
+// listenerKey splits the listener's name and mechanism off a key. ok is false
+// for a key without the prefix and for one that cannot differ by listener.
+func listenerKey(key string) (base string, ok bool) {
+	rest, found := strings.CutPrefix(key, listenerPrefix)
+	if !found {
+		return "", false
+	}
+	name, base, found := strings.Cut(rest, ".")
+	if !found || name == "" {
+		return "", false
+	}
+	if strings.HasPrefix(base, "ssl.") || strings.HasPrefix(base, "sasl.") || slices.Contains(listenerKeys, base) {
+		return base, true
+	}
+	// A mechanism stands between: plain.sasl.jaas.config.
+	if mechanism, tail, found := strings.Cut(base, "."); found && mechanism != "" && strings.HasPrefix(tail, "sasl.") {
+		return tail, true
+	}
+	return "", false
+}

@@ -1,11 +1,17 @@
 package cluster
 
-import "github.com/chronik-stream/chronik/logstore"
+import (
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/chronik-stream/chronik/logstore"
+)
 
 // Image is the metadata at one offset of the metadata log. It is immutable;
-// its maps must not be written to.
+// its maps and slices must not be written to.
 type Image struct {
-	// Version grows with every change.
+	// Version is the number of changes since the cluster was made.
 	Version   int64
 	ClusterID string
 	NodeID    int32
@@ -13,19 +19,31 @@ type Image struct {
 	// includes it.
 	EpochBase int32
 
+	// Features is the finalized feature levels; a feature at level 0 is not in it.
 	Features map[string]int16
 
-	topics  map[string]*Topic
-	byID    map[logstore.TopicID]*Topic
-	ordered []*Topic // by name
-
-	// Configs of resources by type and name, only what was set dynamically.
-	configs map[Resource]map[string]string
-
+	// Scram, ACLs, Quotas and Tokens are copied whole by a change to them. ACLs
+	// is sorted.
 	Scram  map[ScramKey]ScramCredential
 	ACLs   []ACL
 	Quotas map[QuotaEntity]map[string]float64
 	Tokens map[string]Token // by token id
+
+	// The Version at which each part changed last (or was read from disk), for
+	// caches built from a part.
+	TopicsVersion, ConfigsVersion, FeaturesVersion          int64
+	ScramVersion, ACLsVersion, QuotasVersion, TokensVersion int64
+
+	topics     sharded[string, *Topic]
+	byID       sharded[logstore.TopicID, *Topic]
+	folded     sharded[string, string] // collision form to name, see foldName
+	ordered    []*Topic                // by name
+	partitions int
+
+	// configs of resources, only what was set dynamically.
+	configs sharded[Resource, map[string]string]
+
+	nextProducerID int64
 }
 
 // Topic is one topic. Immutable.
@@ -38,17 +56,90 @@ type Topic struct {
 	Epochs []int32
 }
 
-// Topic finds a topic by name.
-func (i *Image) Topic(name string) *Topic { return i.topics[name] }
+// Topic finds a topic by name, or gives nil.
+func (i *Image) Topic(name string) *Topic {
+	t, _ := i.topics.get(shardOf(name), name)
+	return t
+}
 
-// TopicBytes is Topic without an allocation.
-func (i *Image) TopicBytes(name []byte) *Topic { return i.topics[string(name)] }
+// TopicBytes is Topic without an allocation; name is not kept.
+func (i *Image) TopicBytes(name []byte) *Topic {
+	return i.Topic(unsafe.String(unsafe.SliceData(name), len(name)))
+}
 
-// TopicByID finds a topic by id.
-func (i *Image) TopicByID(id logstore.TopicID) *Topic { return i.byID[id] }
+// TopicByID finds a topic by id, or gives nil.
+func (i *Image) TopicByID(id logstore.TopicID) *Topic {
+	t, _ := i.byID.get(id[0]^id[15], id)
+	return t
+}
 
 // Topics is every topic by name. Not to be written to.
 func (i *Image) Topics() []*Topic { return i.ordered }
+
+// Partitions is the number of partitions of all topics.
+func (i *Image) Partitions() int { return i.partitions }
+
+// Epoch is the leader epoch of a topic's partition.
+func (i *Image) Epoch(t *Topic, partition int32) int32 {
+	if int(partition) < len(t.Epochs) {
+		return i.EpochBase + t.Epochs[partition]
+	}
+	return i.EpochBase
+}
+
+// DynamicConfigs is what was set on a resource at run time; nil for nothing.
+// Not to be written to.
+func (i *Image) DynamicConfigs(res Resource) map[string]string {
+	m, _ := i.configs.get(shardOf(res.Name), res)
+	return m
+}
+
+// Resources is the names of the resources of a type with a dynamic config, in
+// order.
+func (i *Image) Resources(t ResourceType) []string {
+	var names []string
+	i.configs.each(func(r Resource, _ map[string]string) {
+		if r.Type == t {
+			names = append(names, r.Name)
+		}
+	})
+	slices.Sort(names)
+	return names
+}
+
+// Collision is the name of a topic that differs from name only in '.' for '_':
+// Kafka refuses the second one, because metric names fold the two. It is ""
+// when there is none.
+func (i *Image) Collision(name string) string {
+	fold, foldable := foldName(name)
+	if !foldable {
+		return ""
+	}
+	other, _ := i.folded.get(shardOf(fold), fold)
+	if other == name {
+		return ""
+	}
+	return other
+}
+
+// foldName is a topic name with its dots as underscores; foldable is false for
+// a name that has neither and so collides with nothing.
+func foldName(name string) (fold string, foldable bool) {
+	if strings.IndexByte(name, '.') >= 0 {
+		return strings.ReplaceAll(name, ".", "_"), true
+	}
+	return name, strings.IndexByte(name, '_') >= 0
+}
+
+// findTopic is the place of a name in the ordered list.
+func findTopic(ordered []*Topic, name string) (int, bool) {
+	return slices.BinarySearchFunc(ordered, name, func(t *Topic, name string) int {
+		return strings.Compare(t.Name, name)
+	})
+}
+
+// NextProducerID is the first producer id that was never reserved.
+func (i *Image) NextProducerID() int64 { return i.nextProducerID }
 
 // ResourceType is Kafka's config resource type.
 type ResourceType int8
@@ -65,54 +156,4 @@ const (
 type Resource struct {
 	Type ResourceType
 	Name string
-}
-
-// ScramKey is a user and mechanism (1 SCRAM-SHA-256, 2 SCRAM-SHA-512).
-type ScramKey struct {
-	User      string
-	Mechanism int8
-}
-
-// ScramCredential is what the server keeps of a password (RFC 5802).
-type ScramCredential struct {
-	Salt, StoredKey, ServerKey []byte
-	Iterations                 int32
-}
-
-// ACL is one binding, with Kafka's numbers for the enums.
-type ACL struct {
-	ResourceType int8   // 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user
-	ResourceName string // "*" with literal is the wildcard
-	PatternType  int8   // 3 literal, 4 prefixed
-	Principal    string // "User:name"
-	Host         string // "*" or an IP
-	Operation    int8   // 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, 9 cluster action, 10 describe configs, 11 alter configs, 12 idempotent write, 13 create tokens, 14 describe tokens
-	Permission   int8   // 2 deny, 3 allow
-}
-
-// QuotaEntity is what a client quota belongs to. A part that is not there is
-// absent; Default is Kafka's <default>.
-type QuotaEntity struct {
-	User, ClientID, IP QuotaPart
-}
-
-// QuotaPart is one part of a QuotaEntity.
-type QuotaPart struct {
-	Set     bool
-	Default bool
-	Name    string
-}
-
-// Token is a delegation token (KIP-48).
-type Token struct {
-	ID          string
-	HMAC        []byte
-	Owner       string // "User:name"
-	Requester   string
-	Renewers    []string
-	IssuedMs    int64
-	ExpiryMs    int64
-	MaxMs       int64
-	ScramSHA256 ScramCredential
-	ScramSHA512 ScramCredential
 }
