@@ -1,0 +1,3 @@
+package cluster
+var brokerReplication []ConfigDef
+var brokerUnused []ConfigDef
