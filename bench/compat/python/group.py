@@ -1,0 +1,67 @@
+"""One member of a consumer group, in one of several clients.
+
+usage: group.py CLIENT BOOTSTRAP GROUP TOPIC OUT [SECONDS]
+
+Appends "partition offset value" lines to OUT for every record, commits as it
+goes, and leaves the group when SECONDS have passed or on SIGTERM.
+"""
+import signal
+import sys
+import time
+
+client, bootstrap, group, topic, out = sys.argv[1:6]
+deadline = time.monotonic() + float(sys.argv[6] if len(sys.argv) > 6 else 3600)
+running = True
+
+
+def stop(*_):
+    global running
+    running = False
+
+
+signal.signal(signal.SIGTERM, stop)
+sink = open(out, "a", buffering=1)
+
+
+def going():
+    return running and time.monotonic() < deadline
+
+
+if client == "kafka-python":
+    from kafka import KafkaConsumer
+    from kafka.errors import CommitFailedError
+
+    consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
+                             enable_auto_commit=False, session_timeout_ms=10000, max_poll_interval_ms=20000)
+    while going():
+        batch = consumer.poll(timeout_ms=200)
+        for part, records in batch.items():
+            for r in records:
+                sink.write(f"{part.partition} {r.offset} {r.value.decode()}\n")
+        if batch:
+            try:
+                consumer.commit()
+            except CommitFailedError:
+                pass  # the group rebalanced meanwhile; the records will come again
+    consumer.close()
+else:
+    from confluent_kafka import Consumer, KafkaException
+
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
+                         "enable.auto.commit": False,
+                         **({"group.protocol": "consumer"} if client == "confluent-848" else
+                            {"session.timeout.ms": 10000,
+                             "partition.assignment.strategy": "cooperative-sticky" if client == "confluent-cooperative" else "range"})})
+    consumer.subscribe([topic])
+    while going():
+        messages = consumer.consume(500, 0.2)
+        for m in messages:
+            assert m.error() is None, m.error()
+            sink.write(f"{m.partition()} {m.offset()} {m.value().decode()}\n")
+        if messages:
+            try:
+                consumer.commit(asynchronous=False)
+            except KafkaException as e:
+                if not e.args[0].name().startswith(("REBALANCE", "ILLEGAL_GEN", "UNKNOWN_MEMBER", "STALE_MEMBER", "FENCED_MEMBER", "_ASSIGNMENT_LOST", "_NO_OFFSET")):
+                    raise
+    consumer.close()
