@@ -100,7 +100,7 @@ func notEmpty(v string) error {
 func only(value, why string) func(string) error {
 	return func(v string) error {
 		if !strings.EqualFold(v, value) {
-			return fmt.Errorf("it must be %s: %s", value, why)
+			return fmt.Errorf("it must be %q: %s", value, why)
 		}
 		return nil
 	}
