@@ -22,8 +22,9 @@ type Handler interface {
 	// to a closed connection only releases what it holds.
 	Frame(c Conn, f Frame)
 
-	// Closed is called once, after the last Frame. why is nil when the peer
-	// closed in the ordinary way. Slots may still be outstanding.
+	// Closed is called once for every connection that Opened let in, after the
+	// last Frame and never from inside another callback. why is nil when the
+	// peer closed in the ordinary way. Slots may still be outstanding.
 	Closed(c Conn, why error)
 }
 
@@ -63,16 +64,22 @@ type Conn interface {
 	Session() any
 	SetSession(any)
 
-	// SetMaxInFlight bounds the requests handed over and not yet answered;
-	// reading stops at the bound. The default is Options.MaxInFlight. Loop only.
+	// SetMaxInFlight bounds the requests handed over whose answers have not
+	// left; reading stops at the bound. The default is Options.MaxInFlight.
+	// Loop only.
 	SetMaxInFlight(n int)
 	// SetFrameLimit bounds the length of the frames that follow. A longer one
-	// closes the connection before anything of it is buffered. Loop only.
+	// closes the connection before anything of it is buffered. (Under TLS the
+	// reader may be ahead by the frames that MaxInFlight allows; with one in
+	// flight it is exact.) Loop only.
 	SetFrameLimit(n int)
 	// SetRaw turns raw-token mode on or off for the frames that follow. Loop only.
 	SetRaw(on bool)
 	// Mute stops reading until the given time (KIP-219 throttling). Loop only.
 	Mute(until time.Time)
+	// SetDeadline closes the connection at t unless it is moved or cleared by
+	// the zero time before: the time that authentication may take. Loop only.
+	SetDeadline(t time.Time)
 	// CloseAfter sends what is queued and closes d later; frames that arrive
 	// meanwhile are dropped. Loop only.
 	CloseAfter(d time.Duration, why error)
@@ -119,8 +126,3 @@ type Range struct {
 	Hot   bool
 	Owner Owner
 }
-
-// Loops is how many event loops a Server runs; Loop.Index is below it.
-//
-// The rest of the package's surface: [Server] ([Listen], Shutdown, Stats),
-// [Loop] (Index, Post, Schedule, Cancel, Now), [Timer], [Response].

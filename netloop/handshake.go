@@ -1,0 +1,174 @@
+package netloop
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// handshakes bounds the TLS handshakes that run at one time: each costs a
+// goroutine, some 30 KiB and a millisecond of CPU, and whoever opens
+// connections without a certificate pays nothing for it. Sockets beyond the
+// bound wait in order, without a goroutine, and their time runs.
+type handshakes struct {
+	srv     *Server
+	pending atomic.Int64
+	failed  atomic.Int64
+
+	mu      sync.Mutex
+	active  int                   // mu
+	queue   []*arrival            // mu; bounded by waitFactor × MaxHandshakes
+	live    map[net.Conn]struct{} // mu; bounded by MaxHandshakes
+	stopped bool                  // mu
+}
+
+// waitFactor is how many sockets may wait for each handshake that may run.
+const waitFactor = 8
+
+// arrived starts a handshake or queues it. Acceptor only.
+func (h *handshakes) arrived(in *arrival) {
+	in.deadline = time.Now().Add(h.srv.opt.HandshakeTimeout)
+	h.mu.Lock()
+	switch {
+	case h.stopped || h.active >= h.srv.opt.MaxHandshakes && len(h.queue) >= waitFactor*h.srv.opt.MaxHandshakes:
+		h.mu.Unlock()
+		h.srv.refused.Add(1)
+		h.srv.dropArrival(in)
+		return
+	case h.active >= h.srv.opt.MaxHandshakes:
+		h.queue = append(h.queue, in)
+		h.pending.Add(1)
+		h.mu.Unlock()
+		return
+	}
+	h.active++
+	h.pending.Add(1)
+	h.mu.Unlock()
+	h.start(in)
+}
+
+func (h *handshakes) start(in *arrival) {
+	h.srv.start("tls-reader", func() { h.run(in) })
+}
+
+// run is the goroutine of one connection: the handshake, then its reader.
+func (h *handshakes) run(in *arrival) {
+	k, err := h.shake(in)
+	h.next()
+	if err != nil {
+		h.failed.Add(1)
+		h.srv.opt.Logger.Debug("netloop: a TLS handshake failed", "listener", in.ln.name, "remote", in.remote, "error", err)
+		h.srv.dropArrival(in)
+		return
+	}
+	in.link = k
+	if !in.loop.post(in) {
+		h.srv.dropArrival(in)
+		return
+	}
+	k.read()
+}
+
+// shake does the handshake within its time.
+func (h *handshakes) shake(in *arrival) (k *tlsLink, err error) {
+	defer func() {
+		if p := recover(); p != nil { // a certificate callback of the configuration's
+			in.loop.stats.panics.Add(1)
+			h.srv.opt.Logger.Error("netloop: a panic in a TLS handshake was recovered", "panic", p, "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	file := os.NewFile(uintptr(in.fd), "tls")
+	in.fd = -1
+	nc, err := net.FileConn(file) // a duplicate that the runtime polls
+	err = errors.Join(err, file.Close())
+	if err != nil {
+		return nil, fmt.Errorf("netloop: a TLS socket: %w", err)
+	}
+	in.nc = nc
+	if !h.remember(nc) {
+		return nil, errShutdown
+	}
+	defer h.forget(nc)
+	ctx, cancel := context.WithDeadline(context.Background(), in.deadline)
+	defer cancel()
+	tc := tls.Server(nc, in.ln.tls)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	k = newLink(h.srv, in.loop, nc, tc)
+	state := tc.ConnectionState()
+	k.state = &state
+	return k, nil
+}
+
+func (h *handshakes) remember(nc net.Conn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		return false
+	}
+	if h.live == nil {
+		h.live = map[net.Conn]struct{}{}
+	}
+	h.live[nc] = struct{}{}
+	return true
+}
+
+func (h *handshakes) forget(nc net.Conn) {
+	h.mu.Lock()
+	delete(h.live, nc)
+	h.mu.Unlock()
+}
+
+// next ends one handshake and starts the one that waits longest.
+func (h *handshakes) next() {
+	h.pending.Add(-1)
+	h.mu.Lock()
+	var in *arrival
+	if len(h.queue) > 0 {
+		in = h.queue[0]
+		h.queue[0] = nil
+		h.queue = h.queue[1:]
+	} else {
+		h.active--
+	}
+	h.mu.Unlock()
+	if in != nil {
+		h.start(in)
+	}
+}
+
+// stop ends all handshakes.
+func (h *handshakes) stop() {
+	h.mu.Lock()
+	h.stopped = true
+	queue := h.queue
+	h.queue = nil
+	h.pending.Add(-int64(len(queue)))
+	for nc := range h.live {
+		nc.Close()
+	}
+	h.mu.Unlock()
+	for _, in := range queue {
+		h.srv.dropArrival(in)
+	}
+}
+
+// dropArrival closes a socket that never became a connection. Any goroutine.
+func (s *Server) dropArrival(in *arrival) {
+	in.loop.assigned.Add(-1)
+	if in.nc != nil {
+		in.nc.Close()
+	} else if in.fd >= 0 {
+		s.closeSocket(in.fd)
+	}
+	s.forgetConn(in.remote.Addr())
+}
