@@ -56,3 +56,26 @@ need() { command -v "$1" > /dev/null || apt_install "$2"; }
 # kafka_setup lays Apache Kafka's tools out; kafka_tool runs one.
 kafka_setup() { need java openjdk-17-jre-headless; need mvn maven; "$COMPAT_ROOT/bench/peers/kafka/kafka" setup "$COMPAT_WORK/kafka"; }
 kafka_tool() { "$COMPAT_ROOT/bench/peers/kafka/kafka" tool "$COMPAT_WORK/kafka" "$@"; }
+
+# group_under_load NAME COMMAND… runs members of one group while records come:
+# two members, a third that joins and leaves. A member is COMMAND BOOTSTRAP GROUP
+# TOPIC OUT SECONDS. Every record must be read, and what is committed must not be
+# read again by the next member.
+group_under_load() {
+	local name=$1; shift
+	local group=g-$name topic=group-$name out=$COMPAT_TMP/$name i
+	kcat -b "$BOOTSTRAP" -L -t "$topic" > /dev/null # makes the topic
+	"$@" "$BOOTSTRAP" "$group" "$topic" "$out.1" 90 & local a=$!
+	"$@" "$BOOTSTRAP" "$group" "$topic" "$out.2" 90 & local b=$!
+	for i in $(seq 5); do seq $((i * 1000 - 999)) $((i * 1000)) | kcat -b "$BOOTSTRAP" -t "$topic" -P -p -1; sleep 0.3; done
+	"$@" "$BOOTSTRAP" "$group" "$topic" "$out.3" 4 || fail "$name: the third member ended with an error"
+	for i in $(seq 6 10); do seq $((i * 1000 - 999)) $((i * 1000)) | kcat -b "$BOOTSTRAP" -t "$topic" -P -p -1; done
+	for i in $(seq 300); do [ "$(cat "$out".? 2> /dev/null | cut -d' ' -f3 | sort -u | wc -l)" -ge 10000 ] && break; sleep 0.2; done
+	kill $a $b
+	wait $a || fail "$name: the first member ended with an error"
+	wait $b || fail "$name: the second member ended with an error"
+	[ "$(cat "$out".? | cut -d' ' -f3 | sort -u | wc -l)" = 10000 ] || fail "$name: records are missing"
+	"$@" "$BOOTSTRAP" "$group" "$topic" "$out.rest" 6 || fail "$name: the last member ended with an error"
+	[ ! -s "$out.rest" ] || fail "$name: $(wc -l < "$out.rest") records were read again though they were committed"
+	echo "$name ok: $(cat "$out".? | wc -l) reads of 10000 records"
+}

@@ -17,6 +17,6 @@ run_case() {
 	kafka_tool producer-perf-test --bootstrap-server "$BOOTSTRAP" --topic tools --num-records 50000 --record-size 256 --throughput -1 --command-property acks=all
 	[ "$(kafka_tool get-offsets --bootstrap-server "$BOOTSTRAP" --topic tools | awk -F: '{n += $3} END {print n}')" = 50000 ] || fail "get-offsets"
 	kafka_tool topics --bootstrap-server "$BOOTSTRAP" --delete --topic tools
-	kafka_tool topics --bootstrap-server "$BOOTSTRAP" --list | grep -qx tools && fail "the topic is still there"
+	kafka_tool topics --bootstrap-server "$BOOTSTRAP" --list | grep -x tools > /dev/null && fail "the topic is still there"
 	return 0
 }
