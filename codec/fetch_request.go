@@ -175,7 +175,7 @@ func ParseFetch(version int16, body []byte) (FetchRequest, FetchIter, error) {
 		req.Rack = r.string(flexible)
 	}
 	if flexible {
-		r.fetchTags(&req)
+		r.fetchTags(version, &req)
 	}
 	if r.bad {
 		return FetchRequest{}, FetchIter{}, malformed(keyFetch, version, "a length or count runs beyond the end")
@@ -185,14 +185,14 @@ func ParseFetch(version int16, body []byte) (FetchRequest, FetchIter, error) {
 
 // fetchTags reads the request's own tags: 0 is the cluster id, 1 the replica
 // state (v15+).
-func (r *reader) fetchTags(req *FetchRequest) {
+func (r *reader) fetchTags(version int16, req *FetchRequest) {
 	for n := r.tagCount(); n > 0 && !r.bad; n-- {
 		key, value := r.tag()
 		t := reader{b: value}
-		switch key {
-		case 0:
+		switch {
+		case key == 0:
 			req.ClusterID = t.nullableString(true)
-		case 1:
+		case key == 1 && version >= 15:
 			req.ReplicaID = t.int32()
 			req.ReplicaEpoch = t.int64()
 			t.skipTags(true)
