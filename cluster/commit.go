@@ -132,7 +132,7 @@ func (c *Cluster) submit(check func(*Image) ([]Record, error)) (*pending, error)
 	if next.partitions > c.limits.partitions && next.partitions > c.head.partitions {
 		return c.last, fmt.Errorf("%w: %d, and %d are allowed", ErrTooManyPartitions, next.partitions, c.limits.partitions)
 	}
-	batch, err := encodeBatch(records)
+	batch, err := encodeBatch(records, time.Now().UnixMilli())
 	if err != nil {
 		return nil, err
 	}

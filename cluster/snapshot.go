@@ -3,6 +3,7 @@ package cluster
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // A snapshot is the whole image written into the metadata log itself, as
@@ -33,7 +34,7 @@ func (c *Cluster) snapshot() error {
 	size := 0
 	flush := func() error {
 		records[0] = head
-		batch, err := encodeBatch(records)
+		batch, err := encodeBatch(records, time.Now().UnixMilli())
 		if err != nil {
 			return err
 		}
