@@ -74,9 +74,6 @@ func (b *budget) take(c *claim, n int64) bool {
 	return false
 }
 
-// force takes n bytes whether they fit or not, for memory that is already in use.
-func (b *budget) force(n int64) { b.used.Add(n) }
-
 // give returns n bytes and serves the queue.
 func (b *budget) give(n int64) {
 	if n == 0 {

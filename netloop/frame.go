@@ -60,6 +60,9 @@ const (
 	firstRead = 4 << 10
 	// largeFrame says which connections those are.
 	largeFrame = 16 << 10
+	// stashShare is the part of InFlightBytes that may be read ahead and kept
+	// while a connection may not go on.
+	stashShare = 8
 	// progressStep is how much of a partial frame counts as a sign of life.
 	progressStep = 64 << 10
 )
@@ -136,7 +139,7 @@ func (c *conn) readOnce() (n, asked int, err error) {
 		}
 		return n, asked, nil
 	}
-	if c.large || c.maxInFlight == 1 {
+	if c.large || c.maxInFlight == 1 || c.srv.shortOfMemory() {
 		scratch = scratch[:firstRead]
 	}
 	n, err = unix.Read(c.fd, scratch)
@@ -165,6 +168,9 @@ func (c *conn) consume(p []byte) []byte {
 			}
 			if !c.begin() {
 				return p
+			}
+			if c.in.buf == nil { // an empty raw frame was complete at once
+				continue
 			}
 		}
 		rest := c.in.fillBody(p)
@@ -231,16 +237,24 @@ func (c *conn) madeProgress(n int) {
 	}
 }
 
-// keep stores what was read and may not be parsed yet. It counts as memory of
-// requests: newcomers wait for it.
+// keep stores what was read and may not be parsed yet, less than the scratch
+// holds. It is not taken from the budget, since the very frame that waits for
+// the budget may lie in it; see shortOfMemory for its bound.
 func (c *conn) keep(rest []byte) {
 	if len(rest) == 0 || c.closed {
 		return
 	}
 	b := codec.NewBuffer(len(rest))
 	copy(b.B, rest)
-	c.srv.budget.force(int64(len(rest)))
+	c.srv.stashed.Add(int64(len(rest)))
 	c.stash = b
+}
+
+// shortOfMemory says that connections should read little ahead: somebody waits
+// for memory, or what was read ahead and kept has reached its share. Above that
+// a connection keeps firstRead bytes at most.
+func (s *Server) shortOfMemory() bool {
+	return s.budget.waiting.Load() > 0 || s.stashed.Load() > s.opt.InFlightBytes/stashShare
 }
 
 // resume parses what was kept, as far as there is room.
@@ -255,7 +269,7 @@ func (c *conn) resume() {
 	c.stash = nil
 	rest := c.consume(b.B)
 	c.keep(rest)
-	c.srv.budget.give(int64(len(b.B)))
+	c.srv.stashed.Add(-int64(len(b.B)))
 	b.Release()
 }
 
@@ -299,7 +313,7 @@ func (c *conn) dropInput() {
 	}
 	c.in, c.granted = assembler{}, false
 	if c.stash != nil {
-		c.srv.budget.give(int64(len(c.stash.B)))
+		c.srv.stashed.Add(-int64(len(c.stash.B)))
 		c.stash.Release()
 		c.stash = nil
 	}

@@ -20,6 +20,7 @@ type Server struct {
 
 	nextID       atomic.Uint64
 	open         atomic.Int64
+	stashed      atomic.Int64 // bytes read ahead that wait
 	accepted     atomic.Int64
 	refused      atomic.Int64
 	notAdmitted  atomic.Int64

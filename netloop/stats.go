@@ -95,6 +95,7 @@ type Stats struct {
 	Stalls          int64 // loop turns above 1 ms
 	InFlightBytes   int64 // gauge
 	InFlightWaiters int64 // gauge: connections that wait for memory
+	ReadAhead       int64 // gauge: bytes read that wait for room
 	MailboxPeak     int64 // most tasks that ever waited on one loop
 	TasksDropped    int64 // posted after Shutdown
 	Turns           Histogram
@@ -134,6 +135,7 @@ func (s *Server) Stats() Stats {
 		Handshakes:      s.shakes.pending.Load(),
 		InFlightBytes:   s.budget.used.Load(),
 		InFlightWaiters: s.budget.waiting.Load(),
+		ReadAhead:       s.stashed.Load(),
 	}
 	st.Closed[ClosedHandshake] = s.shakes.failed.Load()
 	for _, l := range s.loops {
