@@ -29,7 +29,8 @@ type Options struct {
 	// the last snapshot is smaller than half of it. Default 4 MiB.
 	SnapshotBytes int64
 	Logger        *slog.Logger
-	// Go starts a goroutine; the broker passes the one function that recovers.
+	// Go starts a goroutine; required. The broker passes the one function that
+	// recovers.
 	Go func(name string, f func())
 }
 
@@ -151,7 +152,7 @@ func open(o Options, log metadataLog, unclean bool) (*Cluster, error) {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
 	if c.start == nil {
-		c.start = func(_ string, f func()) { go f() }
+		return nil, errors.New("cluster: Options.Go is nil; pass the function that starts goroutines")
 	}
 	c.stopOnce = sync.OnceFunc(func() { close(c.stopped) })
 	c.ids.init()

@@ -19,6 +19,9 @@ func openOn(t testing.TB, log *memLog, o Options, unclean bool) *Cluster {
 	if o.NodeID == 0 {
 		o.NodeID = 1
 	}
+	if o.Go == nil {
+		o.Go = func(_ string, f func()) { go f() }
+	}
 	c, err := open(o, log, unclean)
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +68,7 @@ func TestFirstStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range []Options{{NodeID: 4}, {NodeID: 3, ClusterID: "other"}} {
+		o.Go = func(string, func()) { t.Error("a goroutine was started") }
 		if _, err := open(o, log, false); err == nil || !strings.Contains(err.Error(), "belongs to") {
 			t.Errorf("%+v: %v", o, err)
 		}

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/chronik-stream/chronik/logstore"
 )
@@ -60,8 +59,3 @@ const (
 	TransactionsTopic = "__transaction_state"
 	MetadataTopic     = "__cluster_metadata"
 )
-
-// IsInternalTopic tells whether Kafka treats a name as internal.
-func IsInternalTopic(name string) bool {
-	return strings.HasPrefix(name, "__") && (name == OffsetsTopic || name == TransactionsTopic || name == "__share_group_state" || name == MetadataTopic)
-}
