@@ -134,6 +134,19 @@ func (r *reader) nullableString(flexible bool) []byte {
 	return r.span(n)
 }
 
+// bytes reads bytes that should not be null: kmsg takes -1 for empty, and no
+// other negative length.
+func (r *reader) bytes(flexible bool) []byte {
+	if flexible {
+		return r.nullableBytes(true)
+	}
+	n := r.int32()
+	if n == -1 {
+		return nil
+	}
+	return r.span(int(n))
+}
+
 // nullableBytes gives nil for null.
 func (r *reader) nullableBytes(flexible bool) []byte {
 	n := r.length(flexible, 4)
