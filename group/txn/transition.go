@@ -22,20 +22,16 @@ import (
 // Kafka's error codes that transitions answer with.
 const (
 	errNone                  int16 = 0
-	errUnknownTopic          int16 = 3
 	errCoordinatorLoading    int16 = 14
 	errCoordinatorNotAvail   int16 = 15
-	errNotCoordinator        int16 = 16
 	errInvalidRequest        int16 = 42
+	errInvalidProducerEpoch  int16 = 47
 	errInvalidTxnState       int16 = 48
 	errInvalidProducerIDMap  int16 = 49
 	errInvalidTxnTimeout     int16 = 50
 	errConcurrentTxns        int16 = 51
-	errCoordinatorFenced     int16 = 52
-	errOperationNotAttempted int16 = 55
 	errProducerFenced        int16 = 90
 	errTransactionalIDNotFnd int16 = 105
-	errTransactionAbortable  int16 = 120
 )
 
 // initExpect is the producer id and epoch that an InitProducerId (KIP-360)
