@@ -124,6 +124,8 @@ func (i *Image) Config(res Resource, key string, static map[string]string) (Conf
 			if b := findDef(BrokerConfigs, first); b != nil {
 				v.Synonyms = append(v.Synonyms, i.brokerChain(nodeName(i.NodeID), first, b, static)...)
 			}
+		} else if res.Type == ResourceGroup {
+			v.Synonyms = append(v.Synonyms, ConfigSynonym{Name: key, Value: def.Default, Source: SourceDefault})
 		}
 	}
 	v.Source = SourceDefault

@@ -89,6 +89,7 @@ func TestConfigResolution(t *testing.T) {
 			"none 4 listener.name.x.ssl.client.auth:4=none ssl.client.auth:4=required ssl.client.auth:5=none"},
 
 		{"group default", nil, nil, group, "consumer.session.timeout.ms", "45000 5 group.consumer.session.timeout.ms:5=45000"},
+		{"group key of its own", nil, nil, group, "share.isolation.level", "read_uncommitted 5 share.isolation.level:5=read_uncommitted"},
 		{"group set", []Record{set(group, "consumer.session.timeout.ms", "50000")}, map[string]string{"group.consumer.session.timeout.ms": "46000"}, group, "consumer.session.timeout.ms",
 			"50000 8 consumer.session.timeout.ms:8=50000 group.consumer.session.timeout.ms:4=46000 group.consumer.session.timeout.ms:5=45000"},
 		{"metrics set", []Record{set(metrics, "interval.ms", "100")}, nil, metrics, "interval.ms", "100 7 interval.ms:7=100"},
