@@ -271,9 +271,8 @@ type arrival struct {
 	ln            *listener
 	loop          *Loop
 	remote, local netip.AddrPort
-	link          *tlsLink  // nil for plaintext
-	nc            net.Conn  // under TLS, once the handshake has begun; fd is -1 then
-	deadline      time.Time // of the handshake
+	link          *tlsLink // nil for plaintext
+	nc            net.Conn // under TLS, once the handshake has begun; fd is -1 then
 }
 
 // RunOnLoop makes a connection of it.

@@ -229,7 +229,7 @@ func (c *conn) settle() {
 		return
 	}
 	if c.draining && c.head == c.tail {
-		c.close(ClosedShutdown, errShutdown)
+		c.finish(ClosedShutdown, errShutdown)
 		return
 	}
 	want := c.interest &^ interestWrite
@@ -321,7 +321,7 @@ func (c *conn) finish(reason CloseReason, why error) {
 		c.link.finish()
 		return
 	}
-	if err := unix.Shutdown(c.fd, unix.SHUT_WR); err != nil {
+	if !c.mayLoseAnswers() || unix.Shutdown(c.fd, unix.SHUT_WR) != nil {
 		c.close(reason, why)
 		return
 	}
@@ -329,6 +329,18 @@ func (c *conn) finish(reason CloseReason, why error) {
 	c.loop.Cancel(&c.muteTimer)
 	c.loop.Schedule(&c.closeTimer, c.loop.now.Add(lingerTime))
 	c.watch(interestRead)
+}
+
+// mayLoseAnswers says whether closing at once could lose what was sent: while
+// the peer has not acknowledged everything, or when unread bytes would turn the
+// close into a reset.
+func (c *conn) mayLoseAnswers() bool {
+	unsent, err := unix.IoctlGetInt(c.fd, unix.SIOCOUTQ)
+	if err != nil || unsent > 0 {
+		return err == nil
+	}
+	unread, err := unix.IoctlGetInt(c.fd, unix.SIOCINQ)
+	return err == nil && unread > 0
 }
 
 // discard reads what a lingering connection's peer still sends.

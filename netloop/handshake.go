@@ -10,13 +10,13 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // handshakes bounds the TLS handshakes that run at one time: each costs a
 // goroutine, some 30 KiB and a millisecond of CPU, and whoever opens
 // connections without a certificate pays nothing for it. Sockets beyond the
-// bound wait in order, without a goroutine, and their time runs.
+// bound wait in order, without a goroutine; their time begins with their turn,
+// so that silent peers ahead of them cost them only patience.
 type handshakes struct {
 	srv     *Server
 	pending atomic.Int64
@@ -34,7 +34,6 @@ const waitFactor = 8
 
 // arrived starts a handshake or queues it. Acceptor only.
 func (h *handshakes) arrived(in *arrival) {
-	in.deadline = time.Now().Add(h.srv.opt.HandshakeTimeout)
 	h.mu.Lock()
 	switch {
 	case h.stopped || h.active >= h.srv.opt.MaxHandshakes && len(h.queue) >= waitFactor*h.srv.opt.MaxHandshakes:
@@ -97,7 +96,7 @@ func (h *handshakes) shake(in *arrival) (k *tlsLink, err error) {
 		return nil, errShutdown
 	}
 	defer h.forget(nc)
-	ctx, cancel := context.WithDeadline(context.Background(), in.deadline)
+	ctx, cancel := context.WithTimeout(context.Background(), h.srv.opt.HandshakeTimeout)
 	defer cancel()
 	tc := tls.Server(nc, in.ln.tls)
 	if err := tc.HandshakeContext(ctx); err != nil {

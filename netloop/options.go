@@ -38,9 +38,9 @@ type Options struct {
 	// request outstanding that completes no frame for so long is closed.
 	// Default 10 minutes; negative for never.
 	IdleTimeout time.Duration
-	// HandshakeTimeout and MaxHandshakes bound TLS handshakes in time (from
-	// accept on) and number; further connections wait their turn, at most
-	// eight times as many, and are closed beyond that. Defaults 10 s and 64.
+	// HandshakeTimeout and MaxHandshakes bound TLS handshakes in time and
+	// number; further connections wait their turn, at most eight times as
+	// many, and are closed beyond that. Defaults 10 s and 64.
 	HandshakeTimeout time.Duration
 	MaxHandshakes    int
 	// SocketSendBuffer and SocketReceiveBuffer are SO_SNDBUF and SO_RCVBUF;

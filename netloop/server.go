@@ -44,16 +44,7 @@ func Listen(o Options) (*Server, error) {
 	if err := o.fill(); err != nil {
 		return nil, err
 	}
-	s := &Server{
-		opt:           o,
-		budget:        budget{limit: o.InFlightBytes},
-		perIP:         map[netip.Addr]int{},
-		fatal:         make(chan error, 1),
-		drained:       make(chan struct{}, 1),
-		acceptorEnded: make(chan struct{}),
-	}
-	s.shakes.srv = s
-	s.cold = newColdReaders(s)
+	s := newServer(o)
 	if err := s.build(); err != nil {
 		return nil, errors.Join(err, s.discard())
 	}
@@ -68,6 +59,21 @@ func Listen(o Options) (*Server, error) {
 		s.start(fmt.Sprintf("cold-reader-%d", i), s.cold.run)
 	}
 	return s, nil
+}
+
+// newServer makes a server without loops and listeners; o is filled.
+func newServer(o Options) *Server {
+	s := &Server{
+		opt:           o,
+		budget:        budget{limit: o.InFlightBytes},
+		perIP:         map[netip.Addr]int{},
+		fatal:         make(chan error, 1),
+		drained:       make(chan struct{}, 1),
+		acceptorEnded: make(chan struct{}),
+	}
+	s.shakes.srv = s
+	s.cold = newColdReaders(s)
+	return s
 }
 
 func (s *Server) build() (err error) {

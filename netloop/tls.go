@@ -32,7 +32,7 @@ type tlsLink struct {
 	nc    net.Conn
 	tc    *tls.Conn
 	state *tls.ConnectionState
-	c     *conn // set by adopt before opened
+	c     *conn // set by adopt, before the loop first allows to read
 
 	// Loop only.
 	ended  bool   // both goroutines have ended
@@ -47,13 +47,13 @@ type tlsLink struct {
 	reader sync.Cond
 	writer sync.Cond
 	// What the loop says; all below under mu.
-	opened, closed bool
-	open           bool   // reading is allowed
-	allowed        uint64 // frames that may be begun, in all
-	frameLimit     int
-	raw            bool
-	out            []*Response // to be written; nil for a slot without an answer
-	finishing      bool        // close in order after out
+	closed     bool
+	open       bool   // reading is allowed
+	allowed    uint64 // frames that may be begun, in all
+	frameLimit int
+	raw        bool
+	out        []*Response // to be written; nil for a slot without an answer
+	finishing  bool        // close in order after out
 	// What the goroutines say.
 	begun     uint64
 	inBytes   int64
@@ -126,19 +126,18 @@ func (k *tlsLink) settle() {
 			c.reason, c.why = ClosedByHandler, sl.resp.CloseAfter
 		}
 	}
-	write := len(k.out) > 0 || k.finishing
-	k.opened = true
 	k.open = !c.draining && !c.closing && !c.muted && c.outBytes <= c.srv.opt.OutboundBytes
 	k.allowed = c.head - k.base + uint64(c.maxInFlight)
 	k.frameLimit, k.raw = c.frameLimit, c.raw
-	drained := c.draining && c.head == c.tail && len(k.frames) == 0
+	if c.draining && c.head == c.tail && len(k.frames) == 0 && !k.finishing {
+		k.finishing, c.closing = true, true
+		c.reason, c.why = ClosedShutdown, errShutdown
+	}
+	write := len(k.out) > 0 || k.finishing
 	k.mu.Unlock()
 	k.reader.Signal()
 	if write {
 		k.writer.Signal()
-	}
-	if drained {
-		c.close(ClosedShutdown, errShutdown)
 	}
 }
 
@@ -294,7 +293,7 @@ func (k *tlsLink) readFrame() (CloseReason, error) {
 }
 
 func (k *tlsLink) endOfStream(err error) (CloseReason, error) {
-	if errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) {
 		return ClosedByPeer, nil
 	}
 	return ClosedByPeer, fmt.Errorf("netloop: reading under TLS: %w", err)
@@ -303,8 +302,14 @@ func (k *tlsLink) endOfStream(err error) (CloseReason, error) {
 // begin waits until a frame of n bytes may be read and takes its memory.
 func (k *tlsLink) begin(n int) (CloseReason, error) {
 	k.mu.Lock()
-	for !k.closed && !(k.open && k.begun < k.allowed) {
+	for !k.closed && !k.finishing && !(k.open && k.begun < k.allowed) {
 		k.reader.Wait()
+	}
+	if k.finishing && !k.closed {
+		k.mu.Unlock()
+		// What still comes is not wanted, but the end of it is: see lingerTime.
+		_, err := io.Copy(io.Discard, k.tc)
+		return k.endOfStream(err)
 	}
 	limit := k.frameLimit
 	if n < 0 || n > limit || n == 0 && !k.raw {
