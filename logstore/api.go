@@ -51,8 +51,19 @@ type Options struct {
 	MaxProducers int
 	// ProducerExpiration is Kafka's producer.id.expiration.ms.
 	ProducerExpiration time.Duration
+	// CheckpointEvery is the longest time between checkpoints. Default 30 s.
+	CheckpointEvery time.Duration
+	// DirectBytes is how many bytes a log must have in one group to be synced
+	// in its segments rather than journaled. Default 256 KiB; negative: never,
+	// but for what the journal cannot hold.
+	DirectBytes int64
+	// DiskReserve is the free space below which clients' appends are refused.
+	// Default max(1 GiB, 2 %), at most 10 % of the disk; negative: none.
+	DiskReserve int64
 	// MaxOpenFiles bounds the descriptors of segments kept open.
 	MaxOpenFiles int
+	// Upkeep is how the store looks after its logs in the background.
+	Upkeep UpkeepOptions
 	// OnCommit is told of every group: the logs whose high watermark or last
 	// stable offset moved, and the tokens that are done. The slices are valid
 	// during the call only. See the package comment for what it may do.
@@ -156,6 +167,10 @@ type Append struct {
 	// Written asks for the token when the batch is written, before it is
 	// durable (acks=0, --acks1=written).
 	Written bool
+	// Inflate is the most bytes a compressed batch may be opened to, so that
+	// its records are checked too. 0 leaves compressed batches closed, which
+	// is what an event loop needs.
+	Inflate int
 }
 
 // Appended is what Log.Append gives.

@@ -1,0 +1,597 @@
+package logstore
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The committer of a data directory makes appends durable in groups.
+//
+// Invariants:
+//
+//  1. A log's entries come in offset order: they are pushed under Log.mu.
+//  2. A frame for a log starts where the log's last frame or direct sync
+//     ended (commitState.journaled), or recovery could not place it.
+//  3. The high watermark of a log in Commit mode moves only after the sync of
+//     every group and segment that holds what lies below it.
+//  4. A token is handed out once, in the order of its log's entries.
+//
+// The obvious way, a timer that collects appends, adds the timer to every lone
+// append. Here a cycle takes what arrived during the last cycle's sync, so a
+// lone append waits for one sync and a thousand wait for one sync.
+//
+// One cycle: take the queue; sort its logs into journaled and direct; write
+// one group; hand out what waits for the write only; sync the journal and, in
+// parallel, the direct logs' segments; raise high watermarks; hand out tokens.
+// The goroutine takes leaf locks only (see Log), so no append can hold it up.
+const (
+	maxGroupBytes   = 4 << 20
+	maxGroupEntries = 8192
+	maxDirectSyncs  = 32
+	maxQueueEntries = 1 << 17
+)
+
+type entryKind uint8
+
+const (
+	// entryAppend carries batches.
+	entryAppend entryKind = iota
+	// entryToken carries a token that waits for the log to be durable below
+	// end: a duplicate.
+	entryToken
+	// entryStart makes a log start durable.
+	entryStart
+	// entryNotify has readers look at a log again.
+	entryNotify
+)
+
+// entry is one thing for the committer.
+type entry struct {
+	log   *Log
+	seg   *Segment
+	pos   int64
+	first int64
+	end   place // log end after it
+	bytes []byte
+	token Token
+	kind  entryKind
+	mode  Durability
+	early bool // Append.Written
+	cost  int  // queue bytes it holds
+}
+
+// commitState is the committer's view of a log.
+type commitState struct {
+	journaled int64 // below it everything is in the journal or synced
+	// Of the running cycle:
+	cycle  uint64
+	first  int64
+	bytes  int64
+	big    int // largest entry
+	to     place
+	mode   Durability // of its first append
+	strong bool       // has an append in Commit mode
+	logged bool       // goes through the journal
+	direct bool       // its segments are synced
+	adv    bool       // already in the advance list
+}
+
+type committer struct {
+	d *dir
+
+	mu     sync.Mutex
+	queue  []entry // mu
+	closed bool    // mu
+	wake   chan struct{}
+	ended  chan struct{}
+
+	bytes   atomic.Int64 // reserved by appends not yet done
+	entries atomic.Int64
+
+	// The committer's own from here on.
+	spare    []entry
+	n        uint64  // cycle number
+	logs     []*Log  // of this cycle
+	rest     []entry // taken and not yet committed
+	mustSync bool    // the group must be durable before the cycle ends
+	proofs   []proof
+	adv      []Advance
+	done     []Done
+	due      time.Time // when Interval's sync is due; zero: nothing to sync
+	timer    *time.Timer
+
+	jobs    chan *Log
+	workers int
+	wg      sync.WaitGroup
+	errMu   sync.Mutex
+	err     error // errMu; first error of a direct sync
+}
+
+// proof is a direct sync to be noted in the next group.
+type proof struct {
+	log *Log
+	end place
+}
+
+func newCommitter(d *dir) *committer {
+	return &committer{d: d, wake: make(chan struct{}, 1), ended: make(chan struct{}), jobs: make(chan *Log, maxDirectSyncs)}
+}
+
+// reserve takes queue space for an append, or refuses it. Any goroutine.
+func (c *committer) reserve(n int, internal bool) bool {
+	limit := c.d.store.opt.QueueBytes
+	entries := int64(maxQueueEntries)
+	if internal {
+		limit += limit / 4
+		entries += entries / 4
+	}
+	// One append is always let in, or one above the limit could never pass.
+	if had := c.bytes.Add(int64(n)) - int64(n); (had > 0 && had+int64(n) > limit) || c.entries.Add(1) > entries {
+		if !(had > 0 && had+int64(n) > limit) {
+			c.entries.Add(-1)
+		}
+		c.bytes.Add(-int64(n))
+		c.d.store.stats.busy.Add(1)
+		return false
+	}
+	return true
+}
+
+func (c *committer) unreserve(n int) {
+	c.bytes.Add(-int64(n))
+	c.entries.Add(-1)
+}
+
+// push hands an entry over. For appends under Log.mu, so that the queue's
+// order is offset order.
+func (c *committer) push(e entry) {
+	c.mu.Lock()
+	first := len(c.queue) == 0
+	c.queue = append(c.queue, e)
+	c.mu.Unlock()
+	if first {
+		c.kick()
+	}
+}
+
+func (c *committer) kick() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// notify has readers of a log look again.
+func (c *committer) notify(l *Log) {
+	c.entries.Add(1)
+	c.push(entry{log: l, kind: entryNotify})
+}
+
+// run is the committer's goroutine.
+func (c *committer) run() {
+	defer close(c.ended)
+	defer close(c.jobs)
+	defer func() {
+		if r := recover(); r != nil {
+			c.d.fail(fmt.Errorf("the committer panicked: %v\n%s", r, debug.Stack()))
+			c.refuse(c.rest, ErrOffline)
+			c.failAll(ErrOffline)
+		}
+	}()
+	debug.SetPanicOnFault(true)
+	c.timer = time.NewTimer(time.Hour)
+	for {
+		if !c.wait() {
+			return
+		}
+		batch := c.take()
+		for c.rest = batch; len(c.rest) > 0; {
+			n := c.groupOf(c.rest)
+			if err := c.cycle(c.rest[:n]); err != nil {
+				c.d.fail(err)
+				c.refuse(c.rest, ErrOffline)
+				c.rest = nil
+				c.failAll(ErrOffline)
+				break
+			}
+			c.rest = c.rest[n:]
+		}
+		clear(batch)
+		c.spare = batch[:0]
+		if c.d.offline.Load() {
+			c.failAll(ErrOffline)
+		}
+	}
+}
+
+// wait returns when there is work; false ends the goroutine.
+func (c *committer) wait() bool {
+	for {
+		c.mu.Lock()
+		some, closed := len(c.queue) > 0, c.closed
+		c.mu.Unlock()
+		switch {
+		case some:
+			if d := c.d.store.opt.CommitDelay; d > 0 {
+				c.timer.Reset(d)
+				<-c.timer.C
+			}
+			return true
+		case closed:
+			return false
+		}
+		if c.due.IsZero() {
+			<-c.wake
+			continue
+		}
+		c.timer.Reset(time.Until(c.due))
+		select {
+		case <-c.wake:
+		case <-c.timer.C:
+			if err := c.syncJournal(); err != nil {
+				c.d.fail(err)
+			}
+			c.due = time.Time{}
+		}
+	}
+}
+
+func (c *committer) take() []entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	batch := c.queue
+	c.queue = c.spare
+	c.spare = nil
+	return batch
+}
+
+// groupOf is how many entries of the queue make one group.
+func (c *committer) groupOf(batch []entry) int {
+	bytes := 0
+	for i := range batch {
+		bytes += len(batch[i].bytes)
+		if i > 0 && (bytes > maxGroupBytes || i >= maxGroupEntries) {
+			return i
+		}
+	}
+	return len(batch)
+}
+
+// cycle commits one group.
+func (c *committer) cycle(batch []entry) error {
+	if c.d.offline.Load() {
+		return ErrOffline
+	}
+	c.n++
+	c.logs, c.adv, c.done = c.logs[:0], c.adv[:0], c.done[:0]
+	c.route(batch)
+	wrote, err := c.writeGroup(batch)
+	if err != nil {
+		return err
+	}
+	c.finish(batch, true)
+	if err := c.makeDurable(wrote); err != nil {
+		return err
+	}
+	c.finish(batch, false)
+	for _, l := range c.logs {
+		l.commit.adv = false
+	}
+	c.release(batch)
+	return nil
+}
+
+// route sums the group up by log and decides which way each log goes.
+func (c *committer) route(batch []entry) {
+	c.mustSync = false
+	for i := range batch {
+		e := &batch[i]
+		st := &e.log.commit
+		c.mustSync = c.mustSync || e.kind == entryStart
+		if st.cycle != c.n {
+			*st = commitState{journaled: st.journaled, cycle: c.n, first: -1}
+			c.logs = append(c.logs, e.log)
+		}
+		if e.kind != entryAppend {
+			continue
+		}
+		if st.first < 0 {
+			st.first, st.mode = e.first, e.mode
+		}
+		st.bytes += int64(len(e.bytes))
+		st.big = max(st.big, len(e.bytes))
+		st.to = e.end
+		st.strong = st.strong || e.mode == Commit
+	}
+	directs := 0
+	for _, l := range c.logs {
+		st := &l.commit
+		if st.first < 0 {
+			continue
+		}
+		switch {
+		case !st.strong && st.mode == OS:
+			// OS mode: nothing but the write that Append did.
+		case st.first != st.journaled || st.big+groupHeader+frameHeader+8 > c.d.journal.maxPayload() ||
+			(st.strong && st.bytes >= c.d.store.directMin() && directs < maxDirectSyncs):
+			st.direct = true
+			directs++
+		default:
+			st.logged = true
+			c.mustSync = c.mustSync || st.strong
+		}
+	}
+}
+
+// writeGroup lays the journaled entries out as one group and writes it.
+func (c *committer) writeGroup(batch []entry) (wrote bool, err error) {
+	info := groupInfo{length: groupHeader, durable: c.d.journal.durable.Load(), time: c.d.store.nowMs()}
+	for i := range batch {
+		if e := &batch[i]; c.inJournal(e) {
+			info.length += frameSpan(len(e.bytes))
+			info.frames++
+		}
+	}
+	if info.frames == 0 {
+		return false, nil
+	}
+	info.length += len(c.proofs) * frameSpan(0)
+	info.frames += len(c.proofs)
+	info.blocks = blocksFor(info.length)
+	if err := c.d.journal.begin(&info); err != nil {
+		return false, err
+	}
+	for _, p := range c.proofs {
+		c.d.journal.build.frame(&frame{typ: frameDurable, id: p.log.id, partition: p.log.partition, segBase: p.end.base, pos: p.end.pos, offset: p.end.offset})
+	}
+	c.proofs = c.proofs[:0]
+	for i := range batch {
+		e := &batch[i]
+		if !c.inJournal(e) {
+			continue
+		}
+		f := frame{typ: frameAppend, id: e.log.id, partition: e.log.partition, pos: e.pos, offset: e.first, bytes: e.bytes}
+		if e.kind == entryStart {
+			f.typ = frameLogStart
+		} else {
+			f.segBase = e.seg.base
+			e.log.commit.journaled = e.end.offset
+		}
+		c.d.journal.build.frame(&f)
+	}
+	if err := c.d.journal.write(&info); err != nil {
+		return false, err
+	}
+	st := &c.d.store.stats
+	st.groups.Add(1)
+	st.groupSize.observe(int64(info.frames))
+	st.journalBytes.Add(uint64(info.blocks) * journalBlock)
+	return true, nil
+}
+
+func (c *committer) inJournal(e *entry) bool {
+	return e.kind == entryStart || (e.kind == entryAppend && e.log.commit.logged)
+}
+
+// makeDurable syncs what the group needs: the journal unless it holds only
+// Interval appends, and the segments of direct logs.
+func (c *committer) makeDurable(wrote bool) error {
+	directs := 0
+	for _, l := range c.logs {
+		if l.commit.direct {
+			directs++
+		}
+	}
+	alone := directs == 1 && !(wrote && c.mustSync)
+	for _, l := range c.logs {
+		if !l.commit.direct {
+			continue
+		}
+		if alone {
+			if err := syncDirect(l); err != nil {
+				return err
+			}
+			continue
+		}
+		if c.workers < maxDirectSyncs && c.workers < directs {
+			c.workers++
+			c.d.store.opt.Go("direct sync", c.work)
+		}
+		c.wg.Add(1)
+		c.jobs <- l
+	}
+	if wrote {
+		if c.mustSync {
+			if err := c.syncJournal(); err != nil {
+				c.wg.Wait()
+				return err
+			}
+		} else if c.due.IsZero() {
+			c.due = time.Now().Add(c.d.store.opt.SyncEvery)
+		}
+	}
+	c.wg.Wait()
+	c.errMu.Lock()
+	err := c.err
+	c.errMu.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, l := range c.logs {
+		if st := &l.commit; st.direct {
+			st.journaled = st.to.offset
+			c.proofs = append(c.proofs, proof{l, st.to})
+			c.d.store.stats.direct.Add(1)
+		}
+	}
+	return nil
+}
+
+// work syncs direct logs until the committer ends.
+func (c *committer) work() {
+	for l := range c.jobs {
+		c.workOne(l)
+	}
+}
+
+func (c *committer) workOne(l *Log) {
+	defer c.wg.Done()
+	defer func() {
+		if r := recover(); r != nil {
+			c.failDirect(fmt.Errorf("a direct sync panicked: %v\n%s", r, debug.Stack()))
+		}
+	}()
+	if err := syncDirect(l); err != nil {
+		c.failDirect(err)
+	}
+}
+
+func (c *committer) failDirect(err error) {
+	c.errMu.Lock()
+	defer c.errMu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// syncDirect makes a log durable in its segments up to this cycle's end: every
+// segment from the durable offset on, and the directory when it has new names
+// (rule 4).
+func syncDirect(l *Log) error {
+	st := &l.commit
+	for _, s := range *l.segs.Load() {
+		if s.next.Load() <= st.journaled || s.base >= st.to.offset {
+			continue
+		}
+		if err := s.sync(s.size.Load()); err != nil {
+			return err
+		}
+	}
+	return l.syncNames()
+}
+
+// syncNames makes new names in the log's directory durable.
+func (l *Log) syncNames() error {
+	if !l.newNames.Swap(false) {
+		return nil
+	}
+	if err := l.store.fs.SyncDir(l.path); err != nil {
+		return fmt.Errorf("sync directory of a log: %w", err)
+	}
+	return nil
+}
+
+func (c *committer) syncJournal() error {
+	began := time.Now()
+	if err := c.d.journal.sync(); err != nil {
+		return err
+	}
+	c.due = time.Time{}
+	c.d.store.stats.syncs.Add(1)
+	c.d.store.stats.syncTime.observe(int64(time.Since(began)))
+	return nil
+}
+
+// finish hands out what is done: with early, what waits for the write only;
+// after the sync the rest.
+func (c *committer) finish(batch []entry, early bool) {
+	c.adv, c.done = c.adv[:0], c.done[:0]
+	for _, l := range c.logs {
+		st := &l.commit
+		if st.first < 0 || (early && st.strong) {
+			continue
+		}
+		if l.marks.advance(st.to) {
+			c.adv = append(c.adv, Advance{l})
+			st.adv = true
+		}
+	}
+	for i := range batch {
+		e := &batch[i]
+		now := e.early || (e.kind == entryAppend && e.mode != Commit && !e.log.commit.strong)
+		if now != early {
+			continue
+		}
+		if e.kind == entryNotify && !e.log.commit.adv {
+			c.adv = append(c.adv, Advance{e.log})
+			e.log.commit.adv = true
+		}
+		if e.token != nil {
+			c.done = append(c.done, Done{Token: e.token, Log: e.log})
+			e.token = nil
+		}
+	}
+	c.tell()
+}
+
+func (c *committer) tell() {
+	if len(c.adv) == 0 && len(c.done) == 0 {
+		return
+	}
+	keep := c.done[:0]
+	for _, d := range c.done {
+		if w, ok := d.Token.(*waiter); ok {
+			w.end(d.Err)
+			continue
+		}
+		keep = append(keep, d)
+	}
+	if f := c.d.store.opt.OnCommit; f != nil && (len(c.adv) > 0 || len(keep) > 0) {
+		f(c.adv, keep)
+	}
+	clear(c.adv)
+	clear(c.done)
+}
+
+// release gives the queue space of entries back.
+func (c *committer) release(batch []entry) {
+	var n int64
+	for i := range batch {
+		n += int64(batch[i].cost)
+	}
+	c.bytes.Add(-n)
+	c.entries.Add(-int64(len(batch)))
+}
+
+// refuse hands out tokens that never became durable.
+func (c *committer) refuse(batch []entry, why error) {
+	c.adv, c.done = c.adv[:0], c.done[:0]
+	for i := range batch {
+		e := &batch[i]
+		if e.token != nil {
+			c.done = append(c.done, Done{Token: e.token, Log: e.log, Err: why})
+		}
+		c.adv = append(c.adv, Advance{e.log})
+	}
+	c.release(batch)
+	c.tell()
+}
+
+// failAll refuses what is queued.
+func (c *committer) failAll(why error) {
+	c.mu.Lock()
+	batch := c.queue
+	c.queue = nil
+	c.mu.Unlock()
+	if len(batch) > 0 {
+		c.refuse(batch, why)
+	}
+}
+
+// stop ends the goroutine once the queue is empty.
+func (c *committer) stop() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.kick()
+	<-c.ended
+}
+
+// waiter is a token for callers inside this package that wait.
+type waiter struct{ done chan error }
+
+func newWaiter() *waiter        { return &waiter{make(chan error, 1)} }
+func (w *waiter) end(err error) { w.done <- err }

@@ -1,0 +1,150 @@
+package logstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime/debug"
+	"time"
+)
+
+// keeper does a directory's slow work on one goroutine: checkpoints, new
+// journal files, seals, unlinks, a look at the free space. Nobody waits for it
+// but a committer whose ring is full.
+type keeper struct {
+	d     *dir
+	wake  chan struct{}
+	quit  chan struct{}
+	ended chan struct{}
+}
+
+const (
+	keeperTick      = time.Second
+	checkpointBytes = 256 << 20 // rule 6
+	measureEvery    = 5 * time.Second
+	tidyEvery       = 30 * time.Second
+	unlinksPerTick  = 16
+)
+
+func newKeeper(d *dir) *keeper {
+	return &keeper{d: d, wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{})}
+}
+
+func (k *keeper) poke() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (k *keeper) stop() {
+	close(k.quit)
+	<-k.ended
+}
+
+func (k *keeper) run() {
+	defer close(k.ended)
+	defer func() {
+		if r := recover(); r != nil {
+			k.d.fail(fmt.Errorf("the keeper panicked: %v\n%s", r, debug.Stack()))
+		}
+	}()
+	debug.SetPanicOnFault(true)
+	tick := time.NewTicker(keeperTick)
+	defer tick.Stop()
+	now := time.Now()
+	saved, measured, tidied := now, now, now
+	for {
+		select {
+		case <-k.quit:
+			return
+		case <-k.wake:
+			now = time.Now()
+		case now = <-tick.C:
+		}
+		if k.d.offline.Load() {
+			continue
+		}
+		if err := k.d.journal.grow(); err != nil {
+			k.d.grewBadly(err)
+		}
+		k.d.sealAll()
+		if now.Sub(saved) >= k.d.store.opt.CheckpointEvery || k.d.appended.Load() >= checkpointBytes || k.d.journal.pressed() {
+			saved = now
+			if k.d.store.ready.Load() {
+				if err := k.d.checkpoint(false); err != nil {
+					k.d.store.logger.Error("a checkpoint failed; the journal is kept", "dir", k.d.path, "err", err)
+				}
+			}
+		}
+		if now.Sub(measured) >= measureEvery {
+			measured = now
+			k.d.measure()
+		}
+		if now.Sub(tidied) >= tidyEvery {
+			tidied = now
+			k.d.tidy(now.UnixMilli())
+		}
+		k.d.unlink(now.UnixMilli())
+	}
+}
+
+// grewBadly: without a new file the committer waits for a checkpoint, which is
+// slow but right on a full disk; anything else is an I/O error.
+func (d *dir) grewBadly(err error) {
+	if errors.Is(d.ioError(err), ErrDiskFull) {
+		d.store.logger.Warn("the journal cannot grow", "dir", d.path, "err", err)
+	}
+}
+
+// bury lists a file or tree for removal.
+func (d *dir) bury(name string, delayMs int64, tree bool) {
+	d.mu.Lock()
+	d.graves = append(d.graves, grave{name, d.store.nowMs() + delayMs, tree})
+	d.mu.Unlock()
+}
+
+// unlink removes what is due, a few at a time: an unlink of a large file holds
+// ext4's journal.
+func (d *dir) unlink(now int64) {
+	d.mu.Lock()
+	var due []grave
+	kept := d.graves[:0]
+	for _, g := range d.graves {
+		if g.due <= now && len(due) < unlinksPerTick {
+			due = append(due, g)
+		} else {
+			kept = append(kept, g)
+		}
+	}
+	d.graves = kept
+	d.mu.Unlock()
+	for _, g := range due {
+		remove := d.store.fs.Remove
+		if g.tree {
+			remove = d.store.fs.RemoveAll
+		}
+		if err := remove(g.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			d.store.logger.Warn("a deleted file cannot be removed", "file", g.name, "err", err)
+		}
+	}
+}
+
+// tidy forgets expired producers and gives index memory back.
+func (d *dir) tidy(now int64) {
+	for _, l := range d.store.Logs() {
+		if l.dir != d || l.segs.Load() == nil {
+			continue
+		}
+		l.mu.Lock()
+		if n := l.prod.expire(now - d.store.opt.ProducerExpiration.Milliseconds()); n > 0 {
+			l.markDirty()
+		}
+		l.mu.Unlock()
+		for _, s := range *l.segs.Load() {
+			if !s.used.Load() {
+				s.trimIndexes()
+			}
+		}
+	}
+}

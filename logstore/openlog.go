@@ -1,0 +1,239 @@
+package logstore
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// OpenLog opens an existing partition, or creates it when no directory has it.
+// After a clean stop this reads no segment; after another the journal's frames
+// for the log are replayed and its tail is checked. Different logs may be
+// opened at the same time.
+func (s *Store) OpenLog(spec LogSpec) (*Log, error) {
+	return s.withName(spec, func(name string) (*Log, error) {
+		d, err := s.find(name, spec)
+		if err != nil {
+			return nil, err
+		}
+		if d == nil {
+			return s.create(spec)
+		}
+		l := newLog(s, d, spec)
+		if err := l.open(); err != nil {
+			return nil, fmt.Errorf("open log %s: %w", l.path, err)
+		}
+		return l, nil
+	})
+}
+
+// CreateLog makes a new partition; the directory entry is durable on return.
+func (s *Store) CreateLog(spec LogSpec) (*Log, error) {
+	return s.withName(spec, func(name string) (*Log, error) {
+		d, err := s.find(name, spec)
+		if err != nil {
+			return nil, err
+		}
+		if d != nil {
+			return nil, fmt.Errorf("create log %s: a directory of that name and topic id is already there", filepath.Join(d.logs, name))
+		}
+		return s.create(spec)
+	})
+}
+
+// withName keeps two calls off one directory name and enters the new log.
+func (s *Store) withName(spec LogSpec, f func(name string) (*Log, error)) (*Log, error) {
+	if spec.Topic == "" || spec.Topic == "." || spec.Topic == ".." || strings.ContainsAny(spec.Topic, "/\x00") || len(spec.Topic) > 249 || spec.Partition < 0 {
+		return nil, fmt.Errorf("logstore: %q, partition %d cannot name a directory", spec.Topic, spec.Partition)
+	}
+	if s.closed.Load() {
+		return nil, ErrClosed
+	}
+	name, key := logDirName(spec.Topic, spec.Partition), logKey{spec.ID, spec.Partition}
+	s.mu.Lock()
+	if s.logs[key] != nil || s.busy[name] {
+		s.mu.Unlock()
+		return nil, fmt.Errorf("logstore: log %s is already open", name)
+	}
+	s.busy[name] = true
+	s.mu.Unlock()
+	l, err := f(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.busy, name)
+	if err == nil {
+		s.logs[key] = l
+	}
+	return l, err
+}
+
+// find looks for the partition in all directories. A directory of the name
+// with another topic id is renamed away first (rule 10).
+func (s *Store) find(name string, spec LogSpec) (*dir, error) {
+	for _, d := range s.dirs {
+		path := filepath.Join(d.logs, name)
+		if d.offline.Load() {
+			continue
+		}
+		d.mu.Lock()
+		_, inCheckpoint := d.entries[logKey{spec.ID, spec.Partition}]
+		listed := d.names[name]
+		recovering := d.names != nil
+		d.mu.Unlock()
+		if recovering && !listed {
+			continue
+		}
+		if inCheckpoint && d.clean && listed {
+			return d, nil
+		}
+		if _, err := s.fs.Stat(path); err != nil {
+			continue
+		}
+		id, have, err := readPartitionMetadata(s.fs, path)
+		if err != nil {
+			return nil, err
+		}
+		if have && id == spec.ID {
+			return d, nil
+		}
+		if !have {
+			if err := d.adopt(path, spec.ID); err != nil {
+				return nil, err
+			}
+			return d, nil
+		}
+		stray, err := strayName(path, suffixStrayDir)
+		if err != nil {
+			return nil, err
+		}
+		s.logger.Warn("a directory holds another topic's partition; renamed away", "from", path, "to", stray)
+		if err := errors.Join(s.fs.Rename(path, stray), s.fs.SyncDir(d.logs)); err != nil {
+			return nil, fmt.Errorf("rename a stray partition: %w", err)
+		}
+	}
+	return nil, nil
+}
+
+// adopt gives a directory without partition.metadata (a create that a crash
+// cut short, or a very old Kafka) its topic id.
+func (d *dir) adopt(path string, id TopicID) error {
+	return writePartitionMetadata(d.store.fs, path, id)
+}
+
+// create makes a partition in the directory with the fewest.
+func (s *Store) create(spec LogSpec) (*Log, error) {
+	var best *dir
+	for _, d := range s.dirs {
+		if !d.offline.Load() && (best == nil || d.count() < best.count()) {
+			best = d
+		}
+	}
+	if best == nil {
+		return nil, ErrOffline
+	}
+	l := newLog(s, best, spec)
+	if err := l.make(); err != nil {
+		return nil, fmt.Errorf("create log %s: %w", l.path, err)
+	}
+	best.mu.Lock()
+	best.logsIn++
+	best.mu.Unlock()
+	return l, nil
+}
+
+func (d *dir) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.logsIn
+}
+
+// make creates the directory, its metadata and an empty first segment.
+func (l *Log) make() error {
+	disk := l.store.fs
+	if err := disk.MkdirAll(l.path, 0o755); err != nil {
+		return l.dir.ioError(fmt.Errorf("make directory: %w", err))
+	}
+	if err := writePartitionMetadata(disk, l.path, l.id); err != nil {
+		return l.dir.ioError(err)
+	}
+	seg := newEmptySegment(l, 0)
+	seg.created = l.store.nowMs()
+	if err := seg.pinWith(true); err != nil {
+		return l.dir.ioError(err)
+	}
+	seg.unpin()
+	for _, dir := range []string{l.path, l.dir.logs} {
+		if err := disk.SyncDir(dir); err != nil {
+			l.dir.fail(err)
+			return ErrOffline
+		}
+	}
+	segs := []*Segment{seg}
+	l.segs.Store(&segs)
+	l.active, l.loaded = seg, true
+	l.marks.reset(0, place{0, 0, 0}, nil)
+	l.mu.Lock()
+	l.markDirty()
+	l.mu.Unlock()
+	return nil
+}
+
+// open takes an existing directory over.
+func (l *Log) open() error {
+	d := l.dir
+	d.mu.Lock()
+	d.logsIn++
+	d.mu.Unlock()
+	e, ok := l.entry()
+	if !d.clean || !ok {
+		return l.recover()
+	}
+	l.recovery.Store(e.recovery)
+	l.commit.journaled = e.recovery
+	l.marks.reset(e.start, place{e.recovery, e.base, e.pos}, e.txns)
+	return nil
+}
+
+// Delete takes a log out of service at once and removes its files in the
+// background after its config's FileDeleteDelayMs. The rename that hides the
+// directory is durable on return.
+func (s *Store) Delete(l *Log) error {
+	l.closed.Store(true)
+	l.deleted.Store(true)
+	l.mu.Lock()
+	segs := l.segs.Load()
+	l.mu.Unlock()
+	s.mu.Lock()
+	delete(s.logs, l.key())
+	s.mu.Unlock()
+	d := l.dir
+	d.mu.Lock()
+	delete(d.entries, l.key())
+	d.logsIn--
+	d.mu.Unlock()
+	d.committer.notify(l)
+	if d.offline.Load() {
+		return ErrOffline
+	}
+	gone, err := strayName(l.path, suffixDeleteDir)
+	if err != nil {
+		return err
+	}
+	d.ckptMu.Lock() // a checkpoint may be writing into the directory
+	defer d.ckptMu.Unlock()
+	if err := s.fs.Rename(l.path, gone); err != nil {
+		return d.ioError(fmt.Errorf("delete log: %w", err))
+	}
+	if err := s.fs.SyncDir(d.logs); err != nil {
+		d.fail(err)
+		return ErrOffline
+	}
+	if segs != nil {
+		for _, seg := range *segs {
+			seg.retire()
+		}
+	}
+	d.bury(gone, l.cfg.Load().FileDeleteDelayMs, true)
+	return nil
+}

@@ -1,0 +1,341 @@
+package logstore
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chronik-stream/chronik/logstore/vfs"
+)
+
+// Store is the logs of one broker on one or more data directories.
+type Store struct {
+	opt    Options
+	fs     vfs.FS
+	logger *slog.Logger
+	dirs   []*dir
+	files  *fileCache
+	stats  counters
+	upkeep upkeep
+	ready  atomic.Bool
+	closed atomic.Bool
+
+	mu   sync.Mutex
+	logs map[logKey]*Log // mu
+	busy map[string]bool // mu; directory names being opened or created
+}
+
+// withDefaults fills in the options that were left zero.
+func (o Options) withDefaults() (Options, error) {
+	if len(o.Dirs) == 0 {
+		return o, errors.New("logstore: Options.Dirs is empty; name at least one data directory")
+	}
+	if o.FS == nil {
+		o.FS = vfs.OS
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Go == nil {
+		return o, errors.New("logstore: Options.Go is nil; pass the function that starts goroutines")
+	}
+	setDefault(&o.JournalMax, 1<<30)
+	setDefault(&o.SyncEvery, 50*time.Millisecond)
+	setDefault(&o.QueueBytes, 64<<20)
+	setDefault(&o.MaxProducers, 100_000)
+	setDefault(&o.ProducerExpiration, 24*time.Hour)
+	setDefault(&o.MaxOpenFiles, 4096)
+	setDefault(&o.WindowBudget, 256<<20)
+	setDefault(&o.SegmentWrite, "auto")
+	setDefault(&o.CheckpointEvery, 30*time.Second)
+	setDefault(&o.DirectBytes, 256<<10)
+	o.Upkeep = o.Upkeep.withDefaults()
+	switch o.SegmentWrite {
+	case "auto", "mmap", "pwrite":
+	default:
+		return o, fmt.Errorf("logstore: SegmentWrite is %q; it must be auto, mmap or pwrite", o.SegmentWrite)
+	}
+	return o, nil
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// Open locks the directories, checks their format and reads the journals.
+func Open(o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		opt: o, fs: o.FS, logger: o.Logger, files: newFileCache(o.MaxOpenFiles),
+		logs: map[logKey]*Log{}, busy: map[string]bool{},
+	}
+	for _, path := range o.Dirs {
+		d, err := openDir(s, filepath.Clean(path))
+		if err != nil {
+			return nil, errors.Join(err, s.abandon())
+		}
+		s.dirs = append(s.dirs, d)
+	}
+	for _, d := range s.dirs {
+		d.committer = newCommitter(d)
+		d.keeper = newKeeper(d)
+		d.journal.poke = d.keeper.poke
+		d.measure()
+		o.Go("committer", d.committer.run)
+		o.Go("keeper", d.keeper.run)
+	}
+	return s, nil
+}
+
+// abandon gives back what a failed Open took.
+func (s *Store) abandon() error {
+	var errs []error
+	for _, d := range s.dirs {
+		errs = append(errs, d.journal.close(), d.unlock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// Unclean reports whether the last stop was not a clean one.
+func (s *Store) Unclean() bool {
+	return slices.ContainsFunc(s.dirs, func(d *dir) bool { return !d.clean })
+}
+
+// Usable reports whether at least one data directory is online.
+func (s *Store) Usable() bool {
+	return slices.ContainsFunc(s.dirs, func(d *dir) bool { return !d.offline.Load() })
+}
+
+// Dirs describes the data directories (DescribeLogDirs).
+func (s *Store) Dirs() []DirInfo {
+	out := make([]DirInfo, len(s.dirs))
+	for i, d := range s.dirs {
+		out[i] = d.info()
+	}
+	return out
+}
+
+// DirInfo is one data directory.
+type DirInfo struct {
+	Path        string
+	Online      bool
+	Err         error
+	Free, Total uint64
+}
+
+// Logs lists the open logs.
+func (s *Store) Logs() []*Log {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*Log, 0, len(s.logs))
+	for _, l := range s.logs {
+		out = append(out, l)
+	}
+	return out
+}
+
+// SetIdentity writes Kafka's meta.properties into each data directory, so that
+// Kafka's tools know whose it is. Waits.
+func (s *Store) SetIdentity(clusterID string, nodeID int32) error {
+	for _, d := range s.dirs {
+		text := fmt.Sprintf("version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", clusterID, nodeID, TopicID(d.id))
+		name := filepath.Join(d.logs, fileMetaProperties)
+		if old, err := readFile(s.fs, name, 1<<16); err == nil && string(old) == text {
+			continue
+		}
+		if err := atomicWrite(s.fs, name, []byte(text)); err != nil {
+			d.fail(err)
+			return fmt.Errorf("write %s: %w", fileMetaProperties, err)
+		}
+	}
+	return nil
+}
+
+// Ready ends recovery. known tells whether the metadata has a topic id; other
+// directories are renamed away. Then a checkpoint makes what recovery found
+// the new truth, the journals of earlier lives are released, and appends are
+// let in.
+func (s *Store) Ready(known func(topic string, id TopicID, partition int32) bool) error {
+	for _, d := range s.dirs {
+		if d.offline.Load() {
+			continue
+		}
+		if err := d.renameStrays(known); err != nil {
+			d.fail(err)
+			continue
+		}
+		if err := d.checkpoint(true); err != nil {
+			d.fail(err)
+			continue
+		}
+		if err := d.journal.releaseOld(); err != nil {
+			d.fail(err)
+			continue
+		}
+		d.mu.Lock()
+		d.image, d.names = nil, nil
+		d.mu.Unlock()
+	}
+	if !s.Usable() {
+		return ErrOffline
+	}
+	s.ready.Store(true)
+	s.upkeep.start(s)
+	return nil
+}
+
+// renameStrays renames the partitions away that the metadata does not know,
+// and forgets their checkpoint entries.
+func (d *dir) renameStrays(known func(topic string, id TopicID, partition int32) bool) error {
+	moved := false
+	for name := range d.names {
+		topic, partition, ok := parseLogDirName(name)
+		if !ok {
+			continue
+		}
+		path := filepath.Join(d.logs, name)
+		id, have, err := readPartitionMetadata(d.store.fs, path)
+		if err != nil {
+			return err
+		}
+		if (have && known(topic, id, partition)) || d.isOpen(path) {
+			continue
+		}
+		stray, err := strayName(path, suffixStrayDir)
+		if err != nil {
+			return err
+		}
+		d.store.logger.Warn("a partition's directory is not in the metadata; renamed away", "from", path, "to", stray)
+		if err := d.store.fs.Rename(path, stray); err != nil {
+			return fmt.Errorf("rename a stray partition: %w", err)
+		}
+		moved = true
+	}
+	if moved {
+		if err := d.store.fs.SyncDir(d.logs); err != nil {
+			return fmt.Errorf("sync %s: %w", d.logs, err)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key, raw := range d.entries {
+		e, err := decodeLogEntry(raw)
+		if err != nil {
+			return err
+		}
+		if !known(e.topic, key.id, key.partition) && !d.store.isOpen(key) {
+			delete(d.entries, key)
+		}
+	}
+	return nil
+}
+
+func (s *Store) isOpen(key logKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.logs[key] != nil
+}
+
+// isOpen reports whether a log lives in a directory of that name.
+func (d *dir) isOpen(path string) bool {
+	return slices.ContainsFunc(d.store.Logs(), func(l *Log) bool { return l.path == path })
+}
+
+// strayName is a name that no live partition has: <dir>.<random>-stray, as
+// Kafka builds it.
+func strayName(path, suffix string) (string, error) {
+	var r [9]byte
+	if _, err := rand.Read(r[:]); err != nil {
+		return "", err
+	}
+	return path + "." + base64.RawURLEncoding.EncodeToString(r[:]) + suffix, nil
+}
+
+// Checkpoint makes everything appended so far durable in its segments and
+// releases the journal. Any goroutine; waits.
+func (s *Store) Checkpoint() error {
+	var errs []error
+	for _, d := range s.dirs {
+		if d.offline.Load() {
+			errs = append(errs, fmt.Errorf("%s: %w", d.path, ErrOffline))
+			continue
+		}
+		errs = append(errs, d.checkpoint(false))
+	}
+	return errors.Join(errs...)
+}
+
+// Close commits what is queued, trims, writes checkpoints and the clean-stop
+// marker. Logs must not be used any more.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.upkeep.stop()
+	for _, l := range s.Logs() {
+		l.closed.Store(true)
+		l.mu.Lock()   // waits for an append that runs
+		l.mu.Unlock() //nolint:staticcheck // the empty section is the wait
+	}
+	var errs []error
+	for _, d := range s.dirs {
+		errs = append(errs, d.close())
+	}
+	for _, l := range s.Logs() {
+		if segs := l.segs.Load(); segs != nil {
+			for _, seg := range *segs {
+				seg.retire()
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// close stops a directory cleanly. Without Ready nothing is marked clean: the
+// next start recovers again.
+func (d *dir) close() error {
+	d.committer.stop()
+	d.keeper.stop()
+	var errs []error
+	if !d.offline.Load() && d.store.ready.Load() {
+		errs = append(errs, d.closeCleanly())
+	}
+	errs = append(errs, d.journal.close(), d.unlock.Unlock())
+	return errors.Join(errs...)
+}
+
+func (d *dir) closeCleanly() error {
+	d.sealAll()
+	if err := d.checkpoint(true); err != nil {
+		return err
+	}
+	if err := d.snapshotAll(); err != nil {
+		return err
+	}
+	marker := filepath.Join(d.logs, fileCleanShutdown)
+	return atomicWrite(d.store.fs, marker, []byte(`{"version":0,"brokerEpoch":-1}`))
+}
+
+// directMin is the least bytes of a log in one group that go the direct path.
+func (s *Store) directMin() int64 {
+	if s.opt.DirectBytes < 0 {
+		return 1<<63 - 1
+	}
+	return s.opt.DirectBytes
+}
+
+// nowMs is the wall clock.
+func (s *Store) nowMs() int64 { return time.Now().UnixMilli() }
