@@ -1,7 +1,10 @@
 package compress
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"math/bits"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -31,47 +34,67 @@ func appendZstd(dst, src []byte, level int) ([]byte, error) {
 	return dst, nil
 }
 
-// decompressZstd decodes into room that is as large as the frame states, or
-// grows by doubling towards the limit when it states nothing (Java's clients
-// stream). The library bounds its output by the room, not by its window: a
-// frame of level 22 states a window of 128 MiB for a few KiB of data.
-func decompressZstd(dst, src []byte, limit int) ([]byte, error) {
-	d, ok := zstdDecoders.Get().(*zstd.Decoder)
-	if !ok {
-		var err error
-		d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecodeAllCapLimit(true))
-		if err != nil {
-			return dst, err
-		}
-	}
-	defer zstdDecoders.Put(d)
+// zstdDecoder is a decoder with the memory bound that it is set to.
+type zstdDecoder struct {
+	*zstd.Decoder
+	most int
+}
 
-	start := len(dst)
-	room := min(limit, max(cap(dst)-start, 4*len(src), 4096))
+func newZstdDecoder(most int) (*zstdDecoder, error) {
+	bound := zstd.WithDecoderMaxMemory(uint64(most))
+	if d, ok := zstdDecoders.Get().(*zstdDecoder); ok {
+		if d.most == most {
+			return d, nil
+		}
+		d.most = most
+		return d, d.ResetWithOptions(nil, bound)
+	}
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), bound)
+	return &zstdDecoder{d, most}, err
+}
+
+// One block, of three bytes or more, can hold zstdMaxBlock; the smallest window
+// is 1 KiB.
+const (
+	zstdMaxBlock      = 128 << 10
+	zstdMinWindowBits = 10
+)
+
+// decompressZstd decodes in memory: the library's streaming decoder allocates
+// the window that a frame states, and a frame of level 22 states 128 MiB for a
+// few KiB of data. In memory the window costs nothing, but the library refuses
+// one above its memory bound; such a frame is given a smaller one, which
+// changes nothing when its data is within the limit. The bound is the power of
+// two at or above limit, since windows are: what lies between is refused here.
+func decompressZstd(dst, src []byte, limit int) ([]byte, error) {
+	// The library counts what stands in dst already.
+	exponent := max(bits.Len(uint(len(dst)+limit)), zstdMinWindowBits)
 	var h zstd.Header
-	if err := h.Decode(src); err == nil && h.HasFCS && !h.Skippable {
-		if h.FrameContentSize > uint64(limit) {
+	if err := h.Decode(src); err == nil && !h.Skippable {
+		if h.HasFCS && h.FrameContentSize > uint64(limit) {
 			return dst, ErrTooLarge
 		}
-		// A statement costs nothing: believe no more than a good ratio at first.
-		room = max(room, min(int(h.FrameContentSize), 128*len(src)))
-	}
-	for {
-		if cap(dst)-start < room {
-			grown := make([]byte, start, start+room)
-			copy(grown, dst)
-			dst = grown
+		if h.HasFCS && h.FrameContentSize/zstdMaxBlock > uint64(len(src))/3 {
+			return dst, fmt.Errorf("%w (zstd): the frame states an impossible length", ErrCorrupt)
 		}
-		out, err := d.DecodeAll(src, dst[:start:start+room])
-		switch {
-		case err == nil:
-			return out, nil
-		case !errors.Is(err, zstd.ErrDecoderSizeExceeded):
-			return dst[:start], corrupt(Zstd, err)
-		case room == limit:
-			return dst[:start], ErrTooLarge
+		if !h.SingleSegment && h.WindowSize > 1<<exponent {
+			// The window descriptor stands behind the magic number and the frame
+			// header descriptor, its exponent in the upper five bits.
+			src = bytes.Clone(src)
+			src[5] = byte((exponent - zstdMinWindowBits) << 3)
 		}
-		room = min(limit, 2*room)
 	}
+	d, err := newZstdDecoder(1 << exponent)
+	if err != nil {
+		return dst, err
+	}
+	defer zstdDecoders.Put(d)
+	out, err := d.DecodeAll(src, dst)
+	switch {
+	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded), err == nil && len(out)-len(dst) > limit:
+		return dst, ErrTooLarge
+	case err != nil:
+		return dst, corrupt(Zstd, err)
+	}
+	return out, nil
 }
