@@ -8,12 +8,9 @@ import (
 	"github.com/chronik-stream/chronik/codec/record"
 )
 
-const (
-	attrDeleteHorizon = 1 << 6
-	// maxInflated bounds what one batch may hold uncompressed while it is
-	// compacted; a log with a larger one is left alone.
-	maxInflated = 256 << 20
-)
+// maxInflated bounds what one batch may hold uncompressed while it is
+// compacted; a log with a larger one is left alone.
+const maxInflated = 256 << 20
 
 // lastBatch is what must stay of a producer so that its sequences and its
 // fencing survive a rebuild of the producer state from the log.
@@ -48,8 +45,7 @@ type batchCleaner struct {
 	kept    int64
 
 	payload []byte // decompressed records
-	fresh   []byte // retained records
-	out     []byte
+	out     []byte // a rebuilt batch
 }
 
 // clean gives what stays of a batch: b itself, a new batch that is valid until
@@ -79,7 +75,6 @@ func (c *batchCleaner) clean(b record.Batch) ([]byte, error) {
 		return b, nil
 	}
 	tombstones := false
-	whole := true
 	keep := func(r *record.Record, offset int64) bool {
 		if !c.retains(r, offset, horizon, dated) {
 			return false
@@ -91,7 +86,6 @@ func (c *batchCleaner) clean(b record.Batch) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole = n == b.Count()
 	c.kept += int64(n)
 	c.dropped += int64(b.Count() - n)
 	switch {
@@ -99,12 +93,12 @@ func (c *batchCleaner) clean(b record.Batch) ([]byte, error) {
 		return c.empty(b, keepEmpty), nil
 	case tombstones && !dated:
 		return c.rebuild(b, c.now+c.retention, keep)
-	case whole:
+	case n == b.Count():
 		return b, nil
 	case dated:
 		return c.rebuild(b, horizon, keep)
 	}
-	return c.rebuild(b, -1, keep)
+	return c.rebuild(b, record.NoTimestamp, keep)
 }
 
 // isLast reports whether b carries what its producer's state is made of: its
@@ -146,7 +140,7 @@ func (c *batchCleaner) count(b record.Batch, keep func(*record.Record, int64) bo
 	if c.payload, err = inflated(b, c.payload); err != nil {
 		return 0, err
 	}
-	return n, eachRecord(b, c.payloadOf(b), func(r *record.Record, _ []byte) error {
+	return n, eachRecord(b, c.payloadOf(b), func(r *record.Record) error {
 		if keep(r, b.BaseOffset()+int64(r.OffsetDelta)) {
 			n++
 		}
@@ -175,15 +169,12 @@ func inflated(b record.Batch, scratch []byte) ([]byte, error) {
 	return p, nil
 }
 
-// eachRecord walks an uncompressed payload; raw is the record with its length.
-func eachRecord(b record.Batch, payload []byte, f func(r *record.Record, raw []byte) error) error {
+// eachRecord walks an uncompressed payload; a record is valid during the call.
+func eachRecord(b record.Batch, payload []byte, f func(r *record.Record) error) error {
 	it := record.NewIter(payload, b.Count())
 	var r record.Record
 	for it.Next(&r) {
-		n, w := binary.Varint(payload)
-		raw := payload[:w+int(n)]
-		payload = payload[len(raw):]
-		if err := f(&r, raw); err != nil {
+		if err := f(&r); err != nil {
 			return err
 		}
 	}
@@ -195,74 +186,38 @@ func eachRecord(b record.Batch, payload []byte, f func(r *record.Record, raw []b
 
 // rebuild writes the batch anew with the records that keep wants. The header's
 // offsets, sequence and producer stay: the last offset delta is the original's
-// although its record may be gone. With a horizon (not -1) the base timestamp
-// is the horizon and the deltas are relative to it.
+// although its record may be gone. With a horizon (not NoTimestamp) the base
+// timestamp is the horizon and the deltas are relative to it.
 func (c *batchCleaner) rebuild(b record.Batch, horizon int64, keep func(*record.Record, int64) bool) ([]byte, error) {
 	var err error
-	if b.Control() {
-		if c.payload, err = inflated(b, c.payload); err != nil {
-			return nil, err
-		}
+	if c.payload, err = inflated(b, c.payload); err != nil {
+		return nil, err
 	}
-	base := b.BaseTimestamp()
-	if horizon >= 0 {
-		base = horizon
+	o := record.BuilderOptions{
+		Codec: b.Codec(), Level: compress.DefaultLevel,
+		BaseOffset: b.BaseOffset(), LeaderEpoch: b.LeaderEpoch(),
+		ProducerID: b.ProducerID(), ProducerEpoch: b.ProducerEpoch(), BaseSequence: b.BaseSequence(),
+		Transactional: b.Transactional(), Control: b.Control(),
+		LogAppendTime: record.NoTimestamp, DeleteHorizon: horizon,
 	}
-	c.fresh = c.fresh[:0]
-	count, maxTs := int32(0), int64(record.NoTimestamp)
-	err = eachRecord(b, c.payloadOf(b), func(r *record.Record, raw []byte) error {
-		if !keep(r, b.BaseOffset()+int64(r.OffsetDelta)) {
-			return nil
+	if b.LogAppendTime() {
+		o.LogAppendTime = b.MaxTimestamp()
+	}
+	w := record.NewBuilder(c.out[:0], o)
+	err = eachRecord(b, c.payloadOf(b), func(r *record.Record) error {
+		if keep(r, b.BaseOffset()+int64(r.OffsetDelta)) {
+			w.Copy(r.OffsetDelta, b.BaseTimestamp()+r.TimestampDelta, r)
 		}
-		count++
-		maxTs = max(maxTs, b.BaseTimestamp()+r.TimestampDelta)
-		if base == b.BaseTimestamp() {
-			c.fresh = append(c.fresh, raw...)
-			return nil
-		}
-		c.fresh = appendShifted(c.fresh, raw, b.BaseTimestamp()+r.TimestampDelta-base)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.out = append(c.out[:0], b[:record.HeaderSize]...)
-	if c.out, err = compress.Append(c.out, c.fresh, b.Codec(), compress.DefaultLevel); err != nil {
+	w.SetLastOffsetDelta(b.LastOffsetDelta())
+	if c.out, err = w.Finish(); err != nil {
 		return nil, fmt.Errorf("batch at offset %d: %w", b.BaseOffset(), err)
 	}
-	if b.LogAppendTime() {
-		maxTs = b.MaxTimestamp()
-	}
-	attributes := uint16(b.Attributes())
-	if horizon >= 0 {
-		attributes |= attrDeleteHorizon
-	}
-	c.seal(attributes, base, maxTs, count)
 	return c.out, nil
-}
-
-// appendShifted appends a record with another timestamp delta.
-func appendShifted(dst, raw []byte, delta int64) []byte {
-	_, w := binary.Varint(raw)
-	body := raw[w:]
-	_, n := binary.Varint(body[1:])
-	var ts [binary.MaxVarintLen64]byte
-	tn := binary.PutVarint(ts[:], delta)
-	dst = binary.AppendVarint(dst, int64(len(body)-n+tn))
-	dst = append(dst, body[0])
-	dst = append(dst, ts[:tn]...)
-	return append(dst, body[1+n:]...)
-}
-
-// seal fills the header fields of out in that a cleaning changes.
-func (c *batchCleaner) seal(attributes uint16, base, maxTs int64, count int32) {
-	be := binary.BigEndian
-	be.PutUint32(c.out[8:], uint32(len(c.out)-record.LogOverhead))
-	be.PutUint16(c.out[21:], attributes)
-	be.PutUint64(c.out[27:], uint64(base))
-	be.PutUint64(c.out[35:], uint64(maxTs))
-	be.PutUint32(c.out[57:], uint32(count))
-	record.Batch(c.out).SetCRC()
 }
 
 // empty gives the header alone, or nothing.
@@ -274,7 +229,12 @@ func (c *batchCleaner) empty(b record.Batch, keep bool) []byte {
 		return b
 	}
 	c.out = append(c.out[:0], b[:record.HeaderSize]...)
-	const codecAndHorizon = 7 | attrDeleteHorizon
-	c.seal(uint16(b.Attributes())&^codecAndHorizon, record.NoTimestamp, b.MaxTimestamp(), 0)
+	be := binary.BigEndian
+	const codecAndHorizon = 7 | 1<<6
+	be.PutUint32(c.out[8:], record.HeaderSize-record.LogOverhead)
+	be.PutUint16(c.out[21:], uint16(b.Attributes())&^codecAndHorizon)
+	be.PutUint64(c.out[27:], ^uint64(0)) // NoTimestamp
+	be.PutUint32(c.out[57:], 0)
+	record.Batch(c.out).SetCRC()
 	return c.out
 }

@@ -118,7 +118,7 @@ func (c *compaction) mapBatch(b record.Batch, inflated []byte) (full bool, err e
 	if b.Codec() == 0 {
 		inflated = b.Records()
 	}
-	err = eachRecord(b, inflated, func(r *record.Record, _ []byte) error {
+	err = eachRecord(b, inflated, func(r *record.Record) error {
 		offset := b.BaseOffset() + int64(r.OffsetDelta)
 		if r.Key == nil || offset < c.plan.first {
 			return nil
