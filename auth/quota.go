@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -100,6 +101,7 @@ func NewQuotas(c *cluster.Cluster, o QuotaOptions) *Quotas {
 		window:     window{num: o.Windows, sizeMs: o.WindowSize.Milliseconds()},
 		maxSensors: o.MaxSensors,
 		base:       time.Now(),
+		swept:      math.MinInt64 / 4,
 		sensors:    map[sensorKey]*sensor{},
 	}
 	q.limits.Store(&quotaLimits{version: -1})
