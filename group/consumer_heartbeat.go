@@ -103,6 +103,7 @@ func (s *state) consumerHeartbeat(now time.Time, cl Client, r *kmsg.ConsumerGrou
 	if bad != nil {
 		return nil, bad
 	}
+	had := old.cur.assigned
 	m := old.draft()
 	if r.InstanceID != nil {
 		m.sub.instanceID = *r.InstanceID
@@ -135,7 +136,7 @@ func (s *state) consumerHeartbeat(now time.Time, cl Client, r *kmsg.ConsumerGrou
 	resp.MemberID, resp.MemberEpoch = &id, m.cur.epoch
 	resp.HeartbeatIntervalMillis = int32(s.cfg().heartbeatOf(r.Group).Milliseconds())
 	full := r.RebalanceTimeoutMillis != -1 && (r.SubscribedTopicNames != nil || r.SubscribedTopicRegex != nil) && r.Topics != nil
-	if joins || full || !old.cur.assigned.plain().equal(m.cur.assigned.plain()) {
+	if joins || full || !had.plain().equal(m.cur.assigned.plain()) {
 		resp.Assignment = heartbeatAssignment(m.cur.assigned.plain())
 	}
 	return resp, nil

@@ -105,6 +105,9 @@ func (s *state) commitOffsets(now time.Time, r *kmsg.OffsetCommitRequest, resp *
 			case s.longMetadata(p.Metadata):
 				out.ErrorCode = codeOffsetMetadataTooLarge
 			default:
+				if expire != noTimestamp {
+					id = topicID{} // the value's version 1 has no place for it
+				}
 				s.commitOne(e, topicPartition{name, p.Partition}, &committed{
 					offset: p.Offset, leaderEpoch: leaderEpoch(r.Version, p.LeaderEpoch), metadata: text(p.Metadata),
 					commitMs: commitTime(r.Version, p.Timestamp, nowMs), expireMs: expire, topicID: id,
