@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
@@ -200,7 +201,7 @@ func (a *acceptor) arrived(ln *listener, fd int, remote netip.AddrPort) {
 		a.hand(ln, fd, remote)
 		return
 	}
-	delay, err := a.srv.opt.Admit(ln.name, remote.Addr())
+	delay, err := a.admit(ln, remote.Addr())
 	if err != nil {
 		a.srv.notAdmitted.Add(1)
 	}
@@ -222,6 +223,19 @@ func (a *acceptor) arrived(ln *listener, fd int, remote netip.AddrPort) {
 	default:
 		a.hand(ln, fd, remote)
 	}
+}
+
+// admit asks Options.Admit; a panic in it refuses the socket.
+func (a *acceptor) admit(ln *listener, ip netip.Addr) (delay time.Duration, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.loop.stats.panics.Add(1)
+			a.srv.opt.Logger.Error("netloop: a panic in Options.Admit was recovered; the connection is refused",
+				"listener", ln.name, "panic", p, "stack", string(debug.Stack()))
+			delay, err = 0, errPanic
+		}
+	}()
+	return a.srv.opt.Admit(ln.name, ip)
 }
 
 // delayedSocket is one that Options.Admit makes wait.

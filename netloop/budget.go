@@ -12,8 +12,13 @@ import (
 // Taking is one compare-and-swap as long as nobody waits. Who does not fit
 // queues; from then on newcomers queue behind, so that a connection with a big
 // frame is not overtaken for ever by small ones, and whoever gives bytes back
-// serves the queue from its head. One frame larger than the whole budget is
-// let in when it is alone: the frame limit bounds it already.
+// serves the queue from its head.
+//
+// A frame larger than three quarters of the budget counts as that much only: it
+// is let in when a quarter is in use at most, and nobody else until it is done.
+// If it had to wait until it is alone, a few parked requests (long polls) would
+// hold it, and everyone queued behind it, for as long as clients keep polling.
+// So memory is bounded by the budget and one frame limit.
 //
 // Why a release cannot miss a waiter: the waiter raises waiting before it
 // tries once more, the releaser lowers used before it reads waiting, and both
@@ -42,7 +47,7 @@ type claim struct {
 func (b *budget) try(n int64) bool {
 	for {
 		used := b.used.Load()
-		if used > 0 && used+n > b.limit {
+		if used > 0 && used+min(n, b.limit/4*3) > b.limit {
 			return false
 		}
 		if b.used.CompareAndSwap(used, used+n) {

@@ -73,7 +73,10 @@ type conn struct {
 	reason    CloseReason
 	why       error
 	active    time.Time // last complete frame or progress in sending
-	progress  int       // bytes of a partial frame since active was set
+	progress  int       // bytes of a partial frame or answer since active was set
+	swept     bool      // sweptAt and sweptTail are of the last look; see sweeper
+	sweptAt   int
+	sweptTail uint64
 
 	idleTimer, deadlineTimer, muteTimer, closeTimer Timer
 
@@ -116,14 +119,12 @@ func (l *Loop) adopt(in *arrival) {
 		c.close(ClosedShutdown, errShutdown)
 		return
 	}
-	if err := c.callOpened(); err != nil && !c.closed {
+	if err := c.callOpened(); err != nil {
 		c.close(ClosedRefused, err)
 		return
 	}
-	if !c.closed {
-		c.opened = true
-		l.touch(c) // settle starts to read
-	}
+	c.opened = true
+	l.touch(c) // settle starts to read
 }
 
 func (l *Loop) newConn() *conn {
@@ -138,7 +139,13 @@ func (l *Loop) newConn() *conn {
 	c.idleTimer.Fire = c.idle
 	c.deadlineTimer.Fire = func(time.Time) { c.close(ClosedDeadline, errDeadline) }
 	c.muteTimer.Fire = func(time.Time) { c.muted = false; l.touch(c) }
-	c.closeTimer.Fire = func(time.Time) { c.close(c.reason, c.why) }
+	c.closeTimer.Fire = func(time.Time) {
+		if c.lingering {
+			c.close(c.reason, c.why)
+		} else {
+			c.finish(c.reason, c.why)
+		}
+	}
 	return c
 }
 
@@ -318,7 +325,9 @@ func (c *conn) finish(reason CloseReason, why error) {
 	}
 	c.reason, c.why, c.closing = reason, why, true
 	if c.link != nil {
+		c.lingering = true
 		c.link.finish()
+		c.loop.Schedule(&c.closeTimer, c.loop.now.Add(lingerTime))
 		return
 	}
 	if !c.mayLoseAnswers() || unix.Shutdown(c.fd, unix.SHUT_WR) != nil {

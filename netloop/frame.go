@@ -196,6 +196,7 @@ func (c *conn) begin() bool {
 		if !c.srv.budget.take(&c.claim, int64(n)) {
 			c.claiming = true
 			c.pin(1)
+			c.srv.startSweeps()
 			c.loop.stats.memoryWaits.Add(1)
 			return false
 		}
@@ -230,7 +231,8 @@ func (c *conn) hand(b *codec.Buffer, cost int64) {
 }
 
 // madeProgress keeps a connection from counting as idle while a large frame
-// comes in, but not one that sends a byte now and then.
+// comes in or a large answer goes out, but not one that sends or takes a byte
+// now and then.
 func (c *conn) madeProgress(n int) {
 	if c.progress += n; c.progress >= progressStep {
 		c.active, c.progress = c.loop.now, 0

@@ -161,6 +161,7 @@ func TestDrain(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- s.Shutdown(time.Now().Add(20 * time.Second)) }()
 		mustEnd(t, idle)
+		idle.Close()
 		sendFrame(t, busy, []byte("too late"))
 		if _, err := net.Dial("tcp", addr); err == nil {
 			// The listener may have been open a moment longer; the socket is not served.
@@ -182,6 +183,7 @@ func TestDrain(t *testing.T) {
 		if got := readFrame(t, busy); string(got) != string(content) {
 			t.Errorf("secure=%v: the last answer came back as %d bytes", secure, len(got))
 		}
+		busy.Close()
 		if err := <-done; err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ticks gives a channel that fires after n milliseconds, for what must not
@@ -60,12 +62,14 @@ func TestOneBytePieces(t *testing.T) {
 
 func TestRawMode(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		var raws []bool
+		raws := make(chan bool, 3)
+		frames := 0
 		h := &handlerFuncs{
 			opened: func(c Conn) error { c.SetMaxInFlight(1); return nil },
 			frame: func(c Conn, f Frame) {
-				raws = append(raws, f.Raw)
-				c.SetRaw(len(raws) == 1)
+				raws <- f.Raw
+				frames++
+				c.SetRaw(frames == 1)
 				echo(c, f)
 			},
 		}
@@ -77,8 +81,10 @@ func TestRawMode(t *testing.T) {
 				t.Errorf("got %q, want %q", got, body)
 			}
 		}
-		if len(raws) != 3 || raws[0] || !raws[1] || raws[2] {
-			t.Errorf("secure=%v: raw was %v", secure, raws)
+		for i, want := range []bool{false, true, false} {
+			if got := <-raws; got != want {
+				t.Errorf("secure=%v: frame %d came with raw %v", secure, i, got)
+			}
 		}
 	}
 }
@@ -442,5 +448,91 @@ func TestCloseAfter(t *testing.T) {
 		if got := s.Stats().Frames; got > 2 || got > 1 && !secure {
 			t.Errorf("%d frames handed over", got)
 		}
+	}
+}
+
+// TestStalledFramesAreShed lets two connections hold the memory that a third
+// waits for: the one that stalls is closed, the one that gets on is not.
+func TestStalledFramesAreShed(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		s, addr := listen(t, &handlerFuncs{}, func(o *Options) {
+			o.Loops, o.InFlightBytes, o.ConnInFlightBytes = 1, 10_000, 10_000
+			secureOption(t, secure)(o)
+		})
+		look := func() {
+			l := s.Loops()[0]
+			onLoop(l, func() {
+				l.Cancel(&l.sweeper.timer)
+				l.sweeper.RunOnLoop(l)
+			})
+		}
+		body := frameOf(make([]byte, 4000))
+		stalls, gets := dialMaybeTLS(t, addr, secure), dialMaybeTLS(t, addr, secure)
+		stalls.Write(body[:1000])
+		gets.Write(body[:1000])
+		eventually(t, "both have begun", func() bool { return s.Stats().InFlightBytes == 8000 })
+		look()
+		look() // nobody waits, but a look is a look: both are where they were
+		if got := s.Stats().Closed[ClosedStalled]; got != 2 {
+			t.Fatalf("secure=%v: %d connections were shed, want 2", secure, got)
+		}
+
+		stalls, gets = dialMaybeTLS(t, addr, secure), dialMaybeTLS(t, addr, secure)
+		stalls.Write(body[:1000])
+		gets.Write(body[:1000])
+		eventually(t, "both have begun", func() bool { return s.Stats().InFlightBytes == 8000 })
+		waits := dialMaybeTLS(t, addr, secure)
+		sendFrame(t, waits, make([]byte, 5000))
+		eventually(t, "the third waits and the loop has looked", func() bool {
+			scheduled := false
+			onLoop(s.Loops()[0], func() { scheduled = s.Loops()[0].sweeper.timer.set })
+			return scheduled
+		})
+		gets.Write(body[1000:2000])
+		eventually(t, "the second got on", func() bool {
+			got := false
+			onLoop(s.Loops()[0], func() {
+				l := s.Loops()[0]
+				for _, c := range l.conns {
+					got = got || c != nil && c.in.filled == 1996
+				}
+				for k := range l.links {
+					got = got || k.got.Load() == 1996
+				}
+			})
+			return got
+		})
+		look()
+		readFrame(t, waits)
+		gets.Write(body[2000:])
+		readFrame(t, gets)
+		mustEnd(t, stalls)
+		eventually(t, "only the stalled one was shed", func() bool { return s.Stats().Closed[ClosedStalled] == 3 })
+	}
+}
+
+func TestSocketOptions(t *testing.T) {
+	conns := make(chan Conn, 1)
+	h := &handlerFuncs{opened: func(c Conn) error { conns <- c; return nil }}
+	_, addr := listen(t, h, func(o *Options) { o.SocketReceiveBuffer = 50_000 })
+	nc := dial(t, addr)
+	sendFrame(t, nc, []byte("x"))
+	readFrame(t, nc)
+	c := <-conns
+	onLoop(c.Loop(), func() {
+		fd := c.(*conn).fd
+		for name, opt := range map[string][3]int{
+			"TCP_NODELAY":  {unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+			"SO_KEEPALIVE": {unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+			"TCP_KEEPIDLE": {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveIdle},
+			"SO_RCVBUF":    {unix.SOL_SOCKET, unix.SO_RCVBUF, 100_000}, // the kernel doubles it
+		} {
+			if got, err := unix.GetsockoptInt(fd, opt[0], opt[1]); err != nil || got != opt[2] {
+				t.Errorf("%s is %d, %v; want %d", name, got, err, opt[2])
+			}
+		}
+	})
+	if c.RemoteAddr() != nc.LocalAddr().(*net.TCPAddr).AddrPort() || c.LocalAddr().String() != addr || c.ID() == 0 {
+		t.Errorf("the connection says %v to %v, id %d", c.RemoteAddr(), c.LocalAddr(), c.ID())
 	}
 }

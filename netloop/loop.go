@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -45,11 +46,12 @@ type Loop struct {
 	conns   []*conn // by descriptor
 	watch   map[int]func()
 	links   map[*tlsLink]struct{} // TLS connections, bounded like all
-	pinned  int                   // pins of all connections, closed ones too
-	ending  bool                  // Shutdown: end when nothing is pinned
-	touched []*conn               // to be flushed or resumed at the end of the turn
-	dying   []*conn               // closed in this turn, or closed and now without debts
-	again   []*conn               // sent a full slice and has more
+	sweeper sweeper
+	pinned  int     // pins of all connections, closed ones too
+	ending  bool    // Shutdown: end when nothing is pinned
+	touched []*conn // to be flushed or resumed at the end of the turn
+	dying   []*conn // closed in this turn, or closed and now without debts
+	again   []*conn // sent a full slice and has more
 	free    []*conn
 	open    int
 
@@ -75,6 +77,8 @@ const (
 func newLoop(s *Server, index int) (*Loop, error) {
 	l := &Loop{srv: s, index: index, wakeFD: -1, timeFD: -1, base: time.Now(), armed: never, watch: map[int]func(){}, links: map[*tlsLink]struct{}{}}
 	l.now = l.base
+	l.sweeper.loop = l
+	l.sweeper.timer.Fire = func(time.Time) { l.sweeper.RunOnLoop(l) }
 	var err error
 	if l.poller, err = netpoll.OpenPoller(); err != nil {
 		return nil, fmt.Errorf("netloop: opening loop %d's poller: %w", index, err)
@@ -97,6 +101,9 @@ func newLoop(s *Server, index int) (*Loop, error) {
 
 // release closes the loop's own descriptors; the loop must not run.
 func (l *Loop) release() error {
+	for l.box.wakers.Load() > 0 {
+		runtime.Gosched() // a poster is within a system call of having written
+	}
 	err := l.poller.Close()
 	for _, fd := range []int{l.wakeFD, l.timeFD} {
 		if fd >= 0 {
@@ -123,6 +130,7 @@ func (l *Loop) post(t Task) bool {
 	wake, ok := l.box.put(t)
 	if wake {
 		l.wake()
+		l.box.wakers.Add(-1)
 	}
 	return ok
 }

@@ -18,6 +18,10 @@ type mailbox struct {
 	// spare is the slice that take gave out last; loop only.
 	spare []Task
 
+	// wakers are posters that are about to write the loop's eventfd, which must
+	// not be closed, and its number given to another file, before they have.
+	wakers atomic.Int32
+
 	peak    atomic.Int64 // most tasks that ever waited
 	dropped atomic.Int64 // tasks posted after the loop ended
 }
@@ -36,6 +40,9 @@ func (b *mailbox) put(t Task) (wake, ok bool) {
 	}
 	b.tasks = append(b.tasks, t)
 	n := len(b.tasks)
+	if n == 1 {
+		b.wakers.Add(1)
+	}
 	b.mu.Unlock()
 	if int64(n) > b.peak.Load() {
 		b.peak.Store(int64(n)) // racing posters may lose a step; it is a gauge

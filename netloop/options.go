@@ -26,7 +26,9 @@ type Options struct {
 	// MaxConnections and MaxConnectionsPerIP refuse further ones; 0 is no
 	// limit but the descriptors'.
 	MaxConnections, MaxConnectionsPerIP int
-	// InFlightBytes bounds the memory of requests in all. Default 1/8 of RAM, at most 1 GiB.
+	// InFlightBytes bounds the memory of requests in all (and one FrameLimit on
+	// top, so that the largest frame always has its turn). Default 1/8 of RAM,
+	// at most 1 GiB.
 	InFlightBytes int64
 	// ConnInFlightBytes bounds it per connection. A single larger frame is
 	// still let in when it is alone. Default a quarter of InFlightBytes.

@@ -73,7 +73,7 @@ func (c *conn) flush() {
 		}
 		if m > 0 {
 			sent += m
-			c.active = l.now
+			c.madeProgress(m)
 			l.stats.bytesOut.Add(int64(m))
 			c.advance(int64(m))
 		}

@@ -173,6 +173,7 @@ func (c *conn) pop(sl *slot) {
 		c.loop.stats.responses.Add(1)
 		c.loop.stats.requests.observe(c.loop.now.Sub(sl.received))
 		c.outBytes -= int64(len(r.Buf.B))
+		c.active = c.loop.now
 		r.Release()
 	}
 	*sl = slot{}

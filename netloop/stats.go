@@ -53,11 +53,12 @@ const (
 	ClosedSendFailed                    // a range could not be read or the socket failed
 	ClosedPanic                         // a panic in the handler
 	ClosedShutdown                      // Shutdown
+	ClosedStalled                       // held memory for a frame that hardly came while others waited for it
 	closeReasons
 )
 
 var closeReasonNames = [closeReasons]string{
-	"peer", "handler", "bad_frame", "idle", "deadline", "refused", "handshake", "send_failed", "panic", "shutdown",
+	"peer", "handler", "bad_frame", "idle", "deadline", "refused", "handshake", "send_failed", "panic", "shutdown", "stalled",
 }
 
 func (r CloseReason) String() string { return closeReasonNames[r] }
@@ -138,6 +139,9 @@ func (s *Server) Stats() Stats {
 		ReadAhead:       s.stashed.Load(),
 	}
 	st.Closed[ClosedHandshake] = s.shakes.failed.Load()
+	if s.acceptor != nil {
+		st.Panics = s.acceptor.loop.stats.panics.Load()
+	}
 	for _, l := range s.loops {
 		for i := range st.Closed {
 			st.Closed[i] += l.stats.closed[i].Load()

@@ -39,9 +39,11 @@ type tlsLink struct {
 	base   uint64 // c.head at adopt
 	handed uint64 // the next slot to give to the writer
 	gone   int    // goroutines that have ended
-	seen   int64  // wrote at the last look
+	seen   int64  // moved at the last sign of life
 
-	wrote atomic.Int64 // bytes written; a sign of life
+	moved atomic.Int64 // bytes read and written; a sign of life
+	// body is the frame that is being read, and got how much of it is there.
+	body, got atomic.Int64
 
 	mu     sync.Mutex
 	reader sync.Cond
@@ -168,12 +170,14 @@ func (k *tlsLink) uncharge(cost int64) {
 	k.reader.Signal()
 }
 
-// alive reports whether bytes were written since the last call. Loop only.
+// alive reports whether enough bytes moved since it last said so. Loop only.
 func (k *tlsLink) alive() bool {
-	wrote := k.wrote.Load()
-	moved := wrote != k.seen
-	k.seen = wrote
-	return moved
+	moved := k.moved.Load()
+	if moved-k.seen < progressStep {
+		return false
+	}
+	k.seen = moved
+	return true
 }
 
 // RunOnLoop takes what the goroutines have done.
@@ -279,7 +283,7 @@ func (k *tlsLink) readFrame() (CloseReason, error) {
 		return reason, err
 	}
 	b := codec.NewBuffer(n)
-	if _, err := io.ReadFull(k.tc, b.B); err != nil {
+	if err := k.readBody(b.B); err != nil {
 		b.Release()
 		k.srv.budget.give(int64(n))
 		return ClosedByPeer, fmt.Errorf("netloop: reading a frame under TLS: %w", err)
@@ -290,6 +294,23 @@ func (k *tlsLink) readFrame() (CloseReason, error) {
 	k.post()
 	k.mu.Unlock()
 	return -1, nil
+}
+
+// readBody reads a frame's body and tells of its progress on the way.
+func (k *tlsLink) readBody(b []byte) error {
+	k.got.Store(0)
+	k.body.Store(int64(len(b)))
+	defer k.body.Store(0)
+	for got := 0; got < len(b); {
+		n, err := k.tc.Read(b[got:])
+		got += n
+		k.got.Store(int64(got))
+		k.moved.Add(int64(n))
+		if err != nil && got < len(b) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (k *tlsLink) endOfStream(err error) (CloseReason, error) {
@@ -331,6 +352,7 @@ func (k *tlsLink) begin(n int) (CloseReason, error) {
 		return -1, nil
 	}
 	k.loop.stats.memoryWaits.Add(1)
+	k.srv.startSweeps()
 	k.mu.Lock()
 	for !k.granted && !k.closed {
 		k.reader.Wait()
@@ -478,7 +500,7 @@ func (w *gatherer) flush() error {
 	}
 	n, err := w.k.tc.Write(w.buf)
 	w.buf = w.buf[:0]
-	w.k.wrote.Add(int64(n))
+	w.k.moved.Add(int64(n))
 	w.k.loop.stats.bytesOut.Add(int64(n))
 	return err
 }

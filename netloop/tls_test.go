@@ -92,10 +92,14 @@ func TestHandshakesAreBounded(t *testing.T) {
 		}
 	}
 	// More than may wait are closed at once.
+	silent = nil
 	for range 2 + 2*waitFactor + 5 {
-		dial(t, addr)
+		silent = append(silent, dial(t, addr))
 	}
 	eventually(t, "those beyond the queue are refused", func() bool { return s.Stats().Refused >= 5 })
+	for _, nc := range silent {
+		nc.Close()
+	}
 	eventually(t, "all silent ones are gone", func() bool { return s.Stats().Open == 1 && s.Stats().Handshakes == 0 })
 }
 
