@@ -339,10 +339,29 @@ func TestSnapshots(t *testing.T) {
 			commit(t, c, TopicRemovedRecord{ID: c.Image().Topic(fmt.Sprintf("t-%03d", i)).ID})
 		}
 	}
-	want := plain(c.Image())
 	c.trims.Wait()
 	if log.start == 0 {
 		t.Error("the log was never trimmed")
+	}
+	// A snapshot that is not durable must not cost the log before it.
+	log.setHold(true)
+	start, last := log.start, (*pending)(nil)
+	for i := range 200 {
+		var err error
+		if last, err = c.submit(func(*Image) ([]Record, error) { return []Record{named(fmt.Sprint("u-", i))}, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.trims.Wait()
+	if log.start != start {
+		t.Error("the log was trimmed before its snapshot was durable")
+	}
+	log.setHold(false)
+	<-last.ready
+	want := plain(c.Image())
+	c.trims.Wait()
+	if log.start == start {
+		t.Error("the log was not trimmed after its snapshot was durable")
 	}
 	kill := openOn(t, log.crash(t, rand.New(rand.NewPCG(1, 1))), Options{}, false)
 	if got := plain(kill.Image()); !reflect.DeepEqual(got, want) {
@@ -374,6 +393,23 @@ func TestSnapshotInParts(t *testing.T) {
 		commit(t, c, set(Resource{ResourceGroup, fmt.Sprint("g", i)}, "k", long))
 	}
 	want := plain(c.Image())
+	log.setHold(true)
+	c.mu.Lock()
+	err := c.snapshot()
+	c.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.qmu.Lock()
+	for i, p := range c.queue {
+		if last := i == len(c.queue)-1; (p.trim >= 0) != last {
+			t.Errorf("part %d of %d allows a trim to %d", i, len(c.queue), p.trim)
+		}
+	}
+	c.qmu.Unlock()
+	log.setHold(false)
+	commit(t, c, ProducerIDsRecord{Next: 0}) // something to write a snapshot for
+	want["version"] = c.Image().Version
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}

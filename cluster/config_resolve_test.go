@@ -81,6 +81,7 @@ func TestConfigResolution(t *testing.T) {
 		{"broker default", nil, nil, own, "num.partitions", "1 5 num.partitions:5=1"},
 		{"broker null", nil, nil, own, "log.retention.ms", "null 5"},
 		{"broker hours", nil, nil, own, "log.retention.hours", "168 5 log.retention.hours:5=168"},
+		{"broker hours behind minutes", nil, map[string]string{"log.retention.minutes": "3"}, own, "log.retention.hours", "168 5 log.retention.hours:5=168"},
 		{"broker dynamic", []Record{set(all, "num.io.threads", "4")}, map[string]string{"num.io.threads": "6"}, own, "num.io.threads",
 			"4 3 num.io.threads:3=4 num.io.threads:4=6 num.io.threads:5=8"},
 		{"cluster default shows what is set", []Record{set(all, "num.io.threads", "4")}, nil, all, "num.io.threads", "4 3 num.io.threads:3=4"},

@@ -197,7 +197,7 @@ func TestSecurityRecords(t *testing.T) {
 	if len(after.ACLs) != 1 || len(after.Scram) != 0 || len(after.Quotas) != 0 || len(after.Tokens) != 0 {
 		t.Errorf("left are %v %v %v %v", after.ACLs, after.Scram, after.Quotas, after.Tokens)
 	}
-	if len(before.ACLs) != 2 || len(before.Scram) != 1 || len(before.Quotas) != 1 || len(before.Tokens) != 1 {
+	if len(before.ACLs) != 2 || before.ACLs[0] != acl(3) || before.ACLs[1] != acl(4) || len(before.Scram) != 1 || len(before.Quotas) != 1 || len(before.Tokens) != 1 {
 		t.Error("the image before changed too")
 	}
 	if after.ACLsVersion != after.Version || after.TopicsVersion == after.Version {
