@@ -71,7 +71,7 @@ type grave struct {
 // openDir locks a directory, checks its format and reads its journal.
 func openDir(s *Store, path string) (d *dir, err error) {
 	d = &dir{store: s, path: path, logs: filepath.Join(path, "logs"), names: map[string]bool{}, points: map[logKey]int64{}}
-	if err := s.fs.MkdirAll(d.logs, 0o755); err != nil {
+	if err := makeDir(s.fs, d.logs); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	if d.unlock, err = s.fs.Lock(filepath.Join(path, fileLock)); err != nil {
@@ -102,7 +102,7 @@ func (d *dir) read() error {
 		return fmt.Errorf("look for the clean-stop marker: %w", err)
 	}
 	jpath := d.journalPath()
-	if err := disk.MkdirAll(jpath, 0o755); err != nil {
+	if err := makeDir(disk, jpath); err != nil {
 		return fmt.Errorf("make journal directory: %w", err)
 	}
 	mark, entries, found, err := readCheckpoint(disk, filepath.Join(d.path, fileCheckpoint), d.id)
@@ -130,9 +130,6 @@ func (d *dir) read() error {
 		return img.abandon(err)
 	}
 	d.image = img
-	if err := disk.SyncDir(d.path); err != nil {
-		return fmt.Errorf("sync %s: %w", d.path, err)
-	}
 	if !known {
 		d.clean = true // nothing was ever here but perhaps Kafka's own logs
 		if err := d.writeFormat(); err != nil {

@@ -104,6 +104,31 @@ func atomicWrite(disk vfs.FS, name string, content []byte) error {
 	return nil
 }
 
+// makeDir makes a directory with its parents, all of them durable.
+func makeDir(disk vfs.FS, path string) error {
+	var fresh []string // parents of what has to be made
+	for p := path; ; p = filepath.Dir(p) {
+		if _, err := disk.Stat(p); err == nil {
+			break
+		} else if !isMissing(err) {
+			return fmt.Errorf("look for %s: %w", p, err)
+		}
+		if p == filepath.Dir(p) {
+			break
+		}
+		fresh = append(fresh, filepath.Dir(p))
+	}
+	if err := disk.MkdirAll(path, 0o755); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	for _, p := range fresh {
+		if err := disk.SyncDir(p); err != nil {
+			return fmt.Errorf("sync %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
 // readFile reads a whole file of at most limit bytes. A missing file gives
 // fs.ErrNotExist.
 func readFile(disk vfs.FS, name string, limit int64) ([]byte, error) {

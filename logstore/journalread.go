@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
@@ -83,11 +84,21 @@ func readJournal(disk vfs.FS, path string, dir [16]byte, after checkpointMark, c
 			return nil, img.abandon(errors.Join(fmt.Errorf("size of journal file: %w", err), f.Close()))
 		}
 		rf := &ringFile{file: f, name: f.Name(), blocks: int(size / journalBlock)}
+		if n, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), journalSuffix), 16, 64); err == nil {
+			img.number = max(img.number, n) // a name in use is never made again
+		}
 		img.files = append(img.files, rf)
-		if rf.blocks < 2 || clean {
+		if rf.blocks < 2 {
 			continue
 		}
-		run, err := img.scanFile(rf, dir)
+		r := &blockReader{file: rf}
+		if err := img.readHeader(r, dir); err != nil {
+			return nil, img.abandon(err)
+		}
+		if clean {
+			continue
+		}
+		run, err := img.scanFile(r)
 		if err != nil {
 			return nil, img.abandon(err)
 		}
@@ -141,26 +152,32 @@ func (r *blockReader) block(n int) ([]byte, error) {
 	return r.buf[at : at+journalBlock], nil
 }
 
-// scanFile lists the groups of a file in the order in which they were written,
-// with holes where blocks are bad; join judges the holes.
-func (img *journalImage) scanFile(f *ringFile, dir [16]byte) ([]groupRef, error) {
-	r := &blockReader{file: f}
+// readHeader reads block 0 of a file. A header that a power cut tore says
+// nothing: the file was free.
+func (img *journalImage) readHeader(r *blockReader, dir [16]byte) error {
 	head, err := r.block(0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	h, version, ok := decodeJournalHeader(head)
-	if ok {
-		if version > journalVersion {
-			return nil, fmt.Errorf("journal %s has format %d; this release reads up to %d: start the newer release again", f.name, version, journalVersion)
-		}
-		if h.dir != dir {
-			return nil, fmt.Errorf("journal %s belongs to another data directory; give each data directory its own journal", f.name)
-		}
-		f.number = h.number
+	switch {
+	case !ok:
+	case version > journalVersion:
+		return fmt.Errorf("journal %s has format %d; this release reads up to %d: start the newer release again", r.file.name, version, journalVersion)
+	case h.dir != dir:
+		return fmt.Errorf("journal %s belongs to another data directory; give each data directory its own journal", r.file.name)
+	default:
+		r.file.number = h.number
 		img.number = max(img.number, h.number)
 		img.generation = max(img.generation, h.generation)
 	}
+	return nil
+}
+
+// scanFile lists the groups of a file in the order in which they were written,
+// with holes where blocks are bad; join judges the holes.
+func (img *journalImage) scanFile(r *blockReader) ([]groupRef, error) {
+	f := r.file
 	var run []groupRef
 	for b := 1; b < f.blocks; {
 		blk, err := r.block(b)
