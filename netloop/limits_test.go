@@ -531,8 +531,8 @@ func TestSocketOptions(t *testing.T) {
 				t.Errorf("%s is %d, %v; want %d", name, got, err, opt[2])
 			}
 		}
+		if c.RemoteAddr() != nc.LocalAddr().(*net.TCPAddr).AddrPort() || c.LocalAddr().String() != addr || c.ID() == 0 {
+			t.Errorf("the connection says %v to %v, id %d", c.RemoteAddr(), c.LocalAddr(), c.ID())
+		}
 	})
-	if c.RemoteAddr() != nc.LocalAddr().(*net.TCPAddr).AddrPort() || c.LocalAddr().String() != addr || c.ID() == 0 {
-		t.Errorf("the connection says %v to %v, id %d", c.RemoteAddr(), c.LocalAddr(), c.ID())
-	}
 }

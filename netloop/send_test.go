@@ -284,15 +284,15 @@ type onlyReader struct{ io.Reader }
 // TestSlowReaderIsNotRead stops reading a connection whose answers pile up.
 func TestSlowReaderIsNotRead(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		body := make([]byte, 32<<10)
+		body := make([]byte, 16<<10)
 		s, addr := listen(t, &handlerFuncs{}, func(o *Options) {
-			o.OutboundBytes = 256 << 10
+			o.OutboundBytes = 64 << 10
 			o.SocketSendBuffer = 32 << 10
 			o.SocketReceiveBuffer = 32 << 10
 			secureOption(t, secure)(o)
 		})
 		nc := dialMaybeTLS(t, addr, secure)
-		const total = 1000
+		const total = 300
 		sent := make(chan struct{})
 		go func() {
 			defer close(sent)
