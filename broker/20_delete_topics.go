@@ -1,0 +1,83 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-stream/chronik/auth"
+	"github.com/chronik-stream/chronik/cluster"
+	"github.com/chronik-stream/chronik/logstore"
+)
+
+// DeleteTopics: v0–6. By name, or from v6 on by id.
+var deleteTopicsAPI = api{
+	key: keyDeleteTopics, name: "DeleteTopics", min: 0, max: 6, advertised: 0,
+	resource: auth.ResTopic, operation: auth.OpDelete, place: onWorker, decode: true, handle: decoded(handleDeleteTopics),
+}
+
+func handleDeleteTopics(rq *request, r *kmsg.DeleteTopicsRequest) kmsg.Response {
+	resp := kmsg.NewPtrDeleteTopicsResponse()
+	topics := r.Topics
+	for i := range r.TopicNames {
+		topics = append(topics, kmsg.DeleteTopicsRequestTopic{Topic: &r.TopicNames[i]})
+	}
+	seen := map[string]bool{}
+	for _, in := range topics {
+		out := kmsg.NewDeleteTopicsResponseTopic()
+		out.Topic, out.TopicID = in.Topic, in.TopicID
+		err := rq.deleteOne(r, &in, &out, seen)
+		if err != nil {
+			out.ErrorCode, out.ErrorMessage = codeOf(err), message(err)
+			rq.failed = true
+			if out.ErrorCode == errUnknownServer {
+				rq.s.b.logger.Error("a topic could not be deleted", "error", err)
+			}
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	return resp
+}
+
+func (rq *request) deleteOne(r *kmsg.DeleteTopicsRequest, in *kmsg.DeleteTopicsRequestTopic, out *kmsg.DeleteTopicsResponseTopic, seen map[string]bool) error {
+	b := rq.s.b
+	image := b.cluster.Image()
+	noID := in.TopicID == logstore.TopicID{}
+	switch {
+	case in.Topic != nil && !noID:
+		return refuse(errInvalidRequest, "You may not specify both topic name and topic id.")
+	case in.Topic == nil && noID:
+		return refuse(errInvalidRequest, "Neither topic name nor id were specified.")
+	case !b.settings.Load().deleteTopics:
+		if rq.version < 3 {
+			return refuse(errInvalidRequest, "Topic deletion is disabled.")
+		}
+		return refuse(errTopicDeletionDisabled, "Topic deletion is disabled (delete.topic.enable).")
+	}
+	var t *cluster.Topic
+	if noID {
+		if !rq.mayTopic(auth.OpDescribe, *in.Topic) {
+			return refuse(errTopicAuthorization, "Topic authorization failed.")
+		}
+		if t = image.Topic(*in.Topic); t == nil {
+			return refuse(errUnknownTopicOrPartition, "This server does not host this topic-partition.")
+		}
+		if !rq.mayTopic(auth.OpDelete, t.Name) {
+			return refuse(errTopicAuthorization, "Topic authorization failed.")
+		}
+	} else {
+		if t = image.TopicByID(in.TopicID); t == nil {
+			return refuse(errUnknownTopicID, "This server does not host this topic ID.")
+		}
+		// Who may not describe the topic must not learn its name.
+		if !rq.mayTopic(auth.OpDescribe, t.Name) || !rq.mayTopic(auth.OpDelete, t.Name) {
+			return refuse(errTopicAuthorization, "Topic authorization failed.")
+		}
+	}
+	if seen[t.Name] {
+		return refuse(errInvalidRequest, "Duplicate topic name or id.")
+	}
+	seen[t.Name] = true
+	out.Topic, out.TopicID = &t.Name, t.ID
+	ctx, cancel := withTimeout(r.TimeoutMillis)
+	defer cancel()
+	return b.deleteTopic(ctx, t.ID)
+}

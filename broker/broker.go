@@ -1,0 +1,319 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chronik-stream/chronik/auth"
+	"github.com/chronik-stream/chronik/cluster"
+	"github.com/chronik-stream/chronik/group"
+	"github.com/chronik-stream/chronik/group/txn"
+	"github.com/chronik-stream/chronik/logstore"
+	"github.com/chronik-stream/chronik/netloop"
+)
+
+// Broker is a running broker.
+type Broker struct {
+	opt       Options
+	static    map[string]string
+	listeners []*listener
+	logger    *slog.Logger
+	debug     bool // the logger takes debug lines
+	started   time.Time
+
+	goroutines goroutines
+	closing    chan struct{} // closed when Close begins
+	closeOnce  sync.Once
+	closeErr   error
+	draining   atomic.Bool
+
+	server   *netloop.Server
+	loops    []*loop
+	loopList atomic.Pointer[[]*loop] // the same, for committers
+	store    *logstore.Store
+	cluster  *cluster.Cluster
+	auth     *auth.Authorizer
+	groups   atomic.Pointer[group.Coordinator]
+	txns     atomic.Pointer[txn.Coordinator]
+
+	apis     *registry
+	topics   topics
+	workers  workers
+	sessions fetchSessions
+	settings atomic.Pointer[settings]
+
+	// topicMu makes changes of topics one at a time: each is a change of the
+	// metadata and then of the logs, and the two must not interleave.
+	topicMu sync.Mutex
+}
+
+// Start recovers the data directories, binds the listeners and serves. When it
+// returns without an error the broker answers requests. It touches nothing
+// global: no signals, no default logger, no GOMAXPROCS.
+func Start(o Options) (*Broker, error) {
+	o, listeners, err := o.fill()
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{
+		opt: o, static: o.Static, listeners: listeners, logger: o.Logger, started: time.Now(),
+		closing: make(chan struct{}), apis: newRegistry(table),
+	}
+	b.debug = o.Logger.Enabled(context.Background(), slog.LevelDebug)
+	b.goroutines.b = b
+	b.topics.init()
+	if err := b.start(); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// start does what Start promises; what it has made when it fails, Close undoes.
+func (b *Broker) start() error {
+	o := &b.opt
+	nl := netloop.Options{
+		Handler: handler{b}, Loops: o.Loops, Logger: b.logger, Go: b.goroutines.Go,
+		MaxInFlight:         int(b.limit(limitInFlight)),
+		FrameLimit:          int(b.limit(limitFrame)),
+		MaxConnections:      int(b.limit(limitConnections)),
+		MaxConnectionsPerIP: int(b.limit(limitConnectionsIP)),
+		InFlightBytes:       b.limit(limitInFlightBytes),
+		IdleTimeout:         idleTimeout(b.static),
+	}
+	for _, l := range b.listeners {
+		one := netloop.Listener{Name: l.name, Addr: l.addr}
+		if l.protocol.TLS() {
+			config, err := o.TLS(l.name)
+			if err != nil {
+				return fmt.Errorf("broker: TLS of listener %s: %w", l.name, err)
+			}
+			one.TLS = config
+		}
+		nl.Listeners = append(nl.Listeners, one)
+	}
+	// Bound first: a port that is in use should be known before a recovery.
+	server, err := netloop.Listen(nl)
+	if err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	b.server = server
+	for _, l := range server.Loops() {
+		b.loops = append(b.loops, &loop{b: b, nl: l, live: map[*session]struct{}{}})
+	}
+	b.loopList.Store(&b.loops)
+	b.sessions.init(int(b.limit(limitFetchSessions)), b.limit(limitFetchPartitions))
+
+	b.store, err = logstore.Open(logstore.Options{
+		Dirs: o.DataDirs, FS: o.FS, JournalDir: o.JournalDir, JournalMax: o.JournalMax,
+		Durability: o.Durability, AllowWeakerTopics: o.AllowWeakerTopics, CommitDelay: o.CommitDelay,
+		SegmentWrite: o.SegmentWrite, MaxOpenFiles: o.MaxOpenFiles,
+		OnCommit: b.onCommit, OnOffline: b.onOffline, Logger: b.logger, Go: b.goroutines.Go,
+	})
+	if err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	b.cluster, err = cluster.Open(cluster.Options{
+		Store: b.store, NodeID: o.NodeID, ClusterID: o.ClusterID, Rack: b.static["broker.rack"], Static: b.static,
+		MaxPartitions: int(b.limit(limitPartitions)), Logger: b.logger, Go: b.goroutines.Go,
+	})
+	if err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	if err := b.recover(); err != nil {
+		return err
+	}
+	b.cluster.Subscribe(func(_, _ *cluster.Image) { b.readSettings() })
+	b.readSettings()
+	b.auth = newAuthorizer(b.cluster, b.static)
+	b.workers.start(b, int(b.limit(limitWorkers)))
+	b.startGroups()
+	b.startTransactions()
+	b.server.Serve()
+	b.logger.Info("serving", "listeners", b.Addrs(), "topics", len(b.cluster.Image().Topics()), "took", time.Since(b.started))
+	return nil
+}
+
+// recover opens the log of every partition that the metadata has.
+func (b *Broker) recover() error {
+	image := b.cluster.Image()
+	for _, ct := range image.Topics() {
+		t := newTopic(ct)
+		parts, err := b.openLogs(t, ct, 0, b.store.OpenLog)
+		if err != nil {
+			return fmt.Errorf("broker: open the logs of topic %s: %w", ct.Name, err)
+		}
+		b.topics.put(t, parts)
+	}
+	known := func(name string, id logstore.TopicID, partition int32) bool {
+		if name == cluster.MetadataTopic {
+			return true
+		}
+		t := image.TopicByID(id)
+		return t != nil && t.Name == name && partition < t.Partitions
+	}
+	if err := b.store.Ready(known); err != nil {
+		return fmt.Errorf("broker: end of recovery: %w", err)
+	}
+	return nil
+}
+
+func newAuthorizer(c *cluster.Cluster, static map[string]string) *auth.Authorizer {
+	return auth.NewAuthorizer(c, static["authorizer.class.name"] != "", splitUsers(static["super.users"]),
+		static["allow.everyone.if.no.acl.found"] == "true")
+}
+
+// onOffline is told that a data directory was taken out of service.
+func (b *Broker) onOffline(dir string, why error) {
+	b.logger.Error("a data directory is offline", "dir", dir, "why", why)
+}
+
+// Close drains: it stops accepting, answers parked fetches, waits for requests
+// in flight up to Options.DrainTimeout, then closes connections, coordinators,
+// metadata and logs. No goroutine, descriptor or map of the broker's is left.
+func (b *Broker) Close() error {
+	b.closeOnce.Do(func() { b.closeErr = b.close() })
+	return b.closeErr
+}
+
+func (b *Broker) close() error {
+	var errs []error
+	b.draining.Store(true)
+	close(b.closing)
+	if b.server != nil {
+		b.server.StopAccepting()
+		for _, l := range b.loops {
+			l.nl.Post(&drainTask{l})
+		}
+	}
+	if txns := b.txns.Load(); txns != nil {
+		txns.Close()
+	}
+	if groups := b.groups.Load(); groups != nil {
+		groups.Close()
+	}
+	if b.server != nil {
+		errs = append(errs, b.server.Shutdown(time.Now().Add(b.opt.DrainTimeout)))
+	}
+	if b.workers.cond != nil {
+		b.workers.close()
+	}
+	if b.cluster != nil {
+		errs = append(errs, b.cluster.Close())
+	}
+	if b.store != nil {
+		errs = append(errs, b.store.Close())
+	}
+	b.goroutines.wg.Wait()
+	return errors.Join(errs...)
+}
+
+// drainTask answers what is parked on a loop.
+type drainTask struct{ l *loop }
+
+func (t *drainTask) RunOnLoop(*netloop.Loop) {
+	t.l.drain()
+}
+
+// Addr is the address of the first listener as a client on this machine can
+// dial it.
+func (b *Broker) Addr() string { return b.dialable(b.listeners[0].name) }
+
+// Addrs is each listener's address by its name.
+func (b *Broker) Addrs() map[string]string {
+	m := make(map[string]string, len(b.listeners))
+	for _, l := range b.listeners {
+		m[l.name] = b.dialable(l.name)
+	}
+	return m
+}
+
+func (b *Broker) dialable(name string) string {
+	a := b.server.Addr(name)
+	ip := a.Addr().Unmap()
+	if ip.IsUnspecified() {
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.AddrPortFrom(ip, a.Port()).String()
+}
+
+func (b *Broker) listenerByName(name string) *listener {
+	for _, l := range b.listeners {
+		if l.name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// endpoint is what a client on this connection is told of this broker.
+func (s *session) endpoint() (host string, port int32) {
+	l := s.listener
+	if l.advertisedHost != "" {
+		port := l.advertisedPort
+		if port == 0 {
+			port = int32(s.conn.LocalAddr().Port())
+		}
+		return l.advertisedHost, port
+	}
+	local := s.conn.LocalAddr()
+	return local.Addr().Unmap().String(), int32(local.Port())
+}
+
+// Ready reports whether the broker serves: recovered, at least one data
+// directory online, not closing, no goroutine lost. The error says why not.
+func (b *Broker) Ready() error {
+	switch {
+	case b.draining.Load():
+		return errShuttingDown
+	case !b.store.Usable():
+		return errors.New("broker: no data directory is online")
+	}
+	if lost := b.goroutines.lost.Load(); lost != nil {
+		return *lost
+	}
+	return nil
+}
+
+// Server, Store and Cluster are for whoever reads counters and states (admin).
+func (b *Broker) Server() *netloop.Server { return b.server }
+
+// Store is the logs.
+func (b *Broker) Store() *logstore.Store { return b.store }
+
+// Cluster is the metadata.
+func (b *Broker) Cluster() *cluster.Cluster { return b.cluster }
+
+// Groups is the group coordinator, Transactions the transaction coordinator.
+func (b *Broker) Groups() *group.Coordinator { return b.groups.Load() }
+
+// Transactions is the transaction coordinator.
+func (b *Broker) Transactions() *txn.Coordinator { return b.txns.Load() }
+
+// Log is an open log, or nil.
+func (b *Broker) Log(topic string, partition int32) *logstore.Log { return b.logOf(topic, partition) }
+
+// Durability is the mode in words: when an append counts as done.
+func (b *Broker) Durability() string {
+	switch b.opt.Durability {
+	case logstore.Interval:
+		return "interval: written, synced within 50 ms"
+	case logstore.OS:
+		return "os: written, synced when the kernel likes"
+	}
+	return "commit: synced to disk"
+}
+
+// Go starts a goroutine that recovers and that Close waits for.
+func (b *Broker) Go(name string, f func()) { b.goroutines.Go(name, f) }
+
+// Started is when Start was called.
+func (b *Broker) Started() time.Time { return b.started }
+
+// Version is Options.Version.
+func (b *Broker) Version() string { return b.opt.Version }

@@ -1,0 +1,102 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Limit is one of the numbers that bound what clients can make the broker
+// hold. Every queue, map and cache of the broker has a row here.
+type Limit struct {
+	// Name is also the label of the metric chronik_limit.
+	Name string
+	// Key is the Kafka key that sets it, or "" when only Options.Limits does.
+	Key     string
+	Default int64
+	// What happens at the limit.
+	Effect string
+}
+
+// The names of the limits.
+const (
+	limitInFlight        = "requests_in_flight_per_connection"
+	limitFrame           = "request_bytes"
+	limitConnections     = "connections"
+	limitConnectionsIP   = "connections_per_ip"
+	limitInFlightBytes   = "requests_bytes_in_flight"
+	limitFetchSessions   = "fetch_sessions"
+	limitFetchPartitions = "fetch_session_partitions"
+	limitFetchBytes      = "fetch_bytes"
+	limitWorkers         = "workers"
+	limitBusy            = "parked_produces_per_loop"
+	limitPartitions      = "partitions"
+	limitCreate          = "partitions_per_create"
+)
+
+// limits is the table. The values in force are read from the configuration at
+// start ([Broker.Limits]).
+var limits = []Limit{
+	{limitInFlight, "", 64, "the connection is not read until an answer has left"},
+	{limitFrame, "socket.request.max.bytes", 100 << 20, "the connection is closed"},
+	{limitConnections, "max.connections", 1<<31 - 1, "the connection is refused"},
+	{limitConnectionsIP, "max.connections.per.ip", 1<<31 - 1, "the connection is refused"},
+	{limitInFlightBytes, "", 0, "connections are not read until requests are answered (0: 1/8 of the memory, at most 1 GiB)"},
+	{limitFetchSessions, "max.incremental.fetch.session.cache.slots", 1000, "the session longest unused gives way when idle for 2 minutes, otherwise the fetch has no session"},
+	{limitFetchPartitions, "", 1_000_000, "further fetches have no session"},
+	{limitFetchBytes, "fetch.max.bytes", 57671680, "the response ends; the client asks again"},
+	{limitWorkers, "", 16, "requests wait for a worker, at most one per connection"},
+	{limitBusy, "", 4096, "the partition is answered with NOT_ENOUGH_REPLICAS, which clients retry"},
+	{limitPartitions, "", 200_000, "topics are refused with POLICY_VIOLATION"},
+	{limitCreate, "", 10_000, "the topic is refused with INVALID_PARTITIONS or POLICY_VIOLATION"},
+}
+
+// LimitValue is a limit and the number in force.
+type LimitValue struct {
+	Limit
+	Value int64
+}
+
+// Limits is the table with the values in force.
+func (b *Broker) Limits() []LimitValue {
+	out := make([]LimitValue, len(limits))
+	for i, l := range limits {
+		out[i] = LimitValue{l, b.limit(l.Name)}
+	}
+	return out
+}
+
+// limit is the value in force: Options.Limits before the Kafka key's in
+// Options.Static before the default.
+func (b *Broker) limit(name string) int64 { return b.opt.limit(name) }
+
+func (o *Options) limit(name string) int64 {
+	if v, ok := o.Limits[name]; ok {
+		return v
+	}
+	for i := range limits {
+		if limits[i].Name != name {
+			continue
+		}
+		if key := limits[i].Key; key != "" {
+			if v, err := strconv.ParseInt(o.Static[key], 10, 64); err == nil {
+				return v
+			}
+		}
+		return limits[i].Default
+	}
+	return 0
+}
+
+// checkLimits refuses names that are not in the table and numbers below one.
+func (o *Options) checkLimits() error {
+	for name, v := range o.Limits {
+		if !slices.ContainsFunc(limits, func(l Limit) bool { return l.Name == name }) {
+			return fmt.Errorf("broker: there is no limit %q", name)
+		}
+		if v < 1 {
+			return fmt.Errorf("broker: limit %s is %d; it must be at least 1", name, v)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package broker
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/chronik-stream/chronik/cluster"
+	"github.com/chronik-stream/chronik/logstore"
+	"github.com/chronik-stream/chronik/logstore/vfs"
+)
+
+// Options of a broker. The zero value of a field means its default; only
+// DataDirs has none.
+type Options struct {
+	// DataDirs hold the logs. log.dirs in Static gives them too.
+	DataDirs []string
+	// Listeners is Kafka's listeners, for example
+	// "PLAINTEXT://127.0.0.1:9092,EXTERNAL://:9094". Port 0 picks a free one.
+	// Default: Static's listeners, then PLAINTEXT://127.0.0.1:9092.
+	Listeners string
+	// AdvertisedListeners is Kafka's advertised.listeners. A listener that it
+	// does not name tells each client the address that it connected to.
+	AdvertisedListeners string
+	// SecurityProtocols is Kafka's listener.security.protocol.map.
+	SecurityProtocols string
+	// Static is the broker's own configuration by Kafka key (flags, -c, file).
+	Static map[string]string
+	// Limits overrides numbers of the table of limits by name.
+	Limits map[string]int64
+	// NodeID is Kafka's node.id; Static's node.id or broker.id come first.
+	// Default 1.
+	NodeID int32
+	// ClusterID must match the data directory's; empty takes what is there.
+	ClusterID string
+
+	Durability logstore.Durability
+	// AckWritten answers acks=1 when the batch is written, before it is durable.
+	AckWritten bool
+	// AllowWeakerTopics lets flush.messages and flush.ms of a topic weaken
+	// Durability.
+	AllowWeakerTopics bool
+	// JournalMax, JournalDir, CommitDelay and SegmentWrite are logstore.Options'.
+	JournalMax   int64
+	JournalDir   string
+	CommitDelay  time.Duration
+	SegmentWrite string
+	// MaxOpenFiles bounds segment descriptors. Default 1024.
+	MaxOpenFiles int
+
+	// Loops is the number of event loops; default one per core.
+	Loops int
+	// TLS gives the configuration of a listener with protocol SSL or SASL_SSL.
+	TLS func(listener string) (*tls.Config, error)
+	// FS is the disk; default the real one.
+	FS vfs.FS
+	// DrainTimeout is how long Close waits for requests in flight. Default 5 s.
+	DrainTimeout time.Duration
+	// Version is what ApiVersions, logs and metrics call this build.
+	Version string
+	Logger  *slog.Logger
+}
+
+var errNoDataDir = errors.New("broker: no data directory is given; set DataDirs (--data-dir) or log.dirs")
+
+// fill checks the options and gives a copy with defaults, and the listeners.
+func (o Options) fill() (Options, []*listener, error) {
+	o.Static = maps.Clone(o.Static)
+	if o.Static == nil {
+		o.Static = map[string]string{}
+	}
+	if err := cluster.CheckStatic(o.Static); err != nil {
+		return o, nil, fmt.Errorf("broker: the configuration is not valid: %w", err)
+	}
+	if err := o.checkLimits(); err != nil {
+		return o, nil, err
+	}
+	if len(o.DataDirs) == 0 {
+		o.DataDirs = splitList(firstOf(o.Static["log.dirs"], o.Static["log.dir"]))
+	}
+	if len(o.DataDirs) == 0 {
+		return o, nil, errNoDataDir
+	}
+	for _, key := range []string{"broker.id", "node.id"} {
+		if v := o.Static[key]; v != "" {
+			id, err := strconv.ParseInt(v, 10, 32)
+			if err != nil {
+				return o, nil, fmt.Errorf("broker: %s=%s is no node id: %w", key, v, err)
+			}
+			o.NodeID = int32(id)
+		}
+	}
+	if o.NodeID == 0 && o.Static["node.id"] == "" && o.Static["broker.id"] == "" {
+		o.NodeID = 1
+	}
+	// The configuration shows what the broker really runs on.
+	o.Static["node.id"] = strconv.Itoa(int(o.NodeID))
+	o.Listeners = firstOf(o.Listeners, o.Static["listeners"], "PLAINTEXT://127.0.0.1:9092")
+	o.AdvertisedListeners = firstOf(o.AdvertisedListeners, o.Static["advertised.listeners"])
+	o.SecurityProtocols = firstOf(o.SecurityProtocols, o.Static["listener.security.protocol.map"])
+	listeners, err := parseListeners(o.Listeners, o.AdvertisedListeners, o.SecurityProtocols)
+	if err != nil {
+		return o, nil, err
+	}
+	for _, l := range listeners {
+		if l.protocol.TLS() && o.TLS == nil {
+			return o, nil, fmt.Errorf("broker: listener %s uses %s and no TLS certificate is configured", l.name, l.protocol)
+		}
+	}
+	if o.DrainTimeout == 0 {
+		o.DrainTimeout = 5 * time.Second
+	}
+	if o.MaxOpenFiles == 0 {
+		o.MaxOpenFiles = 1024
+	}
+	if o.Version == "" {
+		o.Version = "unknown"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, listeners, nil
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,42 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/chronik-stream/chronik/codec/compress"
+	"github.com/chronik-stream/chronik/codec/record"
+)
+
+// maxUnpacked bounds what a batch may decompress to: a few hundred bytes can
+// otherwise ask for gigabytes.
+const maxUnpacked = 64 << 20
+
+// recompress brings a client's batch to the codec of its topic
+// (compression.type). The batch is checked first, since a new CRC would make a
+// damaged one look sound. The records themselves are checked by the log. Takes
+// long: not on a loop.
+func recompress(in []byte, want int8) ([]byte, error) {
+	b, err := record.Check(in)
+	if err != nil {
+		return nil, refuse(errCorruptMessage, fmt.Sprintf("The record batch cannot be read: %v.", err))
+	}
+	payload, err := b.Payload(nil, maxUnpacked)
+	switch {
+	case errors.Is(err, record.ErrTooLarge):
+		return nil, refuse(errMessageTooLarge, fmt.Sprintf("The record batch decompresses to more than %d bytes.", maxUnpacked))
+	case err != nil:
+		return nil, refuse(errCorruptMessage, fmt.Sprintf("The record batch cannot be decompressed: %v.", err))
+	}
+	out := make([]byte, record.HeaderSize, record.HeaderSize+len(payload)/2)
+	copy(out, b[:record.HeaderSize])
+	out, err = compress.Append(out, payload, compress.Codec(want), compress.DefaultLevel)
+	if err != nil {
+		return nil, fmt.Errorf("broker: recompress a batch: %w", err)
+	}
+	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-12))
+	out[22] = out[22]&^7 | byte(want)
+	record.Batch(out).SetCRC()
+	return out, nil
+}
