@@ -128,8 +128,8 @@ func (b *Builder) Finish() ([]byte, error) {
 		b.dst = out
 	}
 	h := Batch(b.dst[b.start:])
-	if len(h)-LogOverhead > math.MaxInt32 {
-		return b.dst[:b.start], ErrTooLarge
+	if err := h.setLength(); err != nil {
+		return b.dst[:b.start], err
 	}
 	attributes := byte(b.o.Codec)
 	maxTime := b.maxTime
@@ -147,7 +147,6 @@ func (b *Builder) Finish() ([]byte, error) {
 		attributes |= attrDeleteHorizon
 	}
 	h.SetBaseOffset(b.o.BaseOffset)
-	binary.BigEndian.PutUint32(h[offLength:], uint32(len(h)-LogOverhead))
 	h.SetLeaderEpoch(b.o.LeaderEpoch)
 	h[offMagic] = Magic
 	h[offAttributes], h[offAttributes+1] = 0, attributes
@@ -160,6 +159,15 @@ func (b *Builder) Finish() ([]byte, error) {
 	binary.BigEndian.PutUint32(h[offCount:], uint32(b.count))
 	h.SetCRC()
 	return b.dst, nil
+}
+
+// setLength states the batch's own length in its header.
+func (b Batch) setLength() error {
+	if len(b)-LogOverhead > math.MaxInt32 {
+		return ErrTooLarge
+	}
+	binary.BigEndian.PutUint32(b[offLength:], uint32(len(b)-LogOverhead))
+	return nil
 }
 
 // recordSize is the length of a record's body without its headers' bytes.

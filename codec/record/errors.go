@@ -28,6 +28,11 @@ var (
 	ErrTimestamp     = errors.New("record: a timestamp lies outside the allowed window")
 	ErrTimestampType = errors.New("record: clients may not set the timestamp type to LogAppendTime")
 
+	ErrMixedMagic = errors.New("record: a message set mixes formats")
+	ErrNested     = errors.New("record: a compressed message is inside a compressed one")
+	ErrWrapper    = errors.New("record: a compressed message holds no messages or its offset is before theirs")
+
+	ErrZstd     = errors.New("record: zstd does not exist before format 2")
 	ErrCodec    = errors.New("record: the batch's compression codec is not known")
 	ErrTooLarge = errors.New("record: the decompressed records are larger than the limit")
 )
