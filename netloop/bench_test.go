@@ -98,7 +98,7 @@ func BenchmarkRanges(b *testing.B) {
 					r.Cut(rng)
 					c.Respond(f.Slot, r)
 				}}
-				_, addr := listen(b, h, nil)
+				s, addr := listen(b, h, nil)
 				nc := dial(b, addr)
 				ask := frameOf([]byte("x"))
 				sink := make([]byte, 60+size)
@@ -111,6 +111,7 @@ func BenchmarkRanges(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(float64(s.Stats().Turns.Count)/float64(b.N), "turns/op")
 			})
 		}
 	}

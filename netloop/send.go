@@ -61,7 +61,7 @@ func (c *conn) flush() {
 			m, err = mmap.SendBuffers(c.fd, l.iov, stop == atFile || stop == atChunk)
 			clear(l.iov)
 		case stop == atFile:
-			n, m, err = c.sendFile(sendSlice - sent)
+			n, m, err = c.sendFile(sendSlice) // a header before it does not split it
 		case stop == atChunk:
 			n, m, err = c.sendChunk(sendSlice - sent)
 		case stop == atCold:
