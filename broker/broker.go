@@ -32,6 +32,7 @@ type Broker struct {
 	closeOnce  sync.Once
 	closeErr   error
 	draining   atomic.Bool
+	failed     chan error // capacity 1
 
 	server   *netloop.Server
 	loops    []*loop
@@ -63,7 +64,7 @@ func Start(o Options) (*Broker, error) {
 	}
 	b := &Broker{
 		opt: o, static: o.Static, listeners: listeners, logger: o.Logger, started: time.Now(),
-		closing: make(chan struct{}), apis: newRegistry(table),
+		closing: make(chan struct{}), failed: make(chan error, 1), apis: newRegistry(table),
 	}
 	b.debug = o.Logger.Enabled(context.Background(), slog.LevelDebug)
 	b.goroutines.b = b
@@ -107,6 +108,13 @@ func (b *Broker) start() error {
 		b.loops = append(b.loops, &loop{b: b, nl: l, live: map[*session]struct{}{}})
 	}
 	b.loopList.Store(&b.loops)
+	b.goroutines.Go("watch", func() {
+		select {
+		case err := <-server.Failed():
+			b.fail(err)
+		case <-b.closing:
+		}
+	})
 	b.sessions.init(int(b.limit(limitFetchSessions)), b.limit(limitFetchPartitions))
 
 	b.store, err = logstore.Open(logstore.Options{
@@ -168,10 +176,32 @@ func newAuthorizer(c *cluster.Cluster, static map[string]string) *auth.Authorize
 		static["allow.everyone.if.no.acl.found"] == "true")
 }
 
-// onOffline is told that a data directory was taken out of service.
+// onOffline is told that a data directory was taken out of service. With the
+// last one gone the broker cannot go on.
 func (b *Broker) onOffline(dir string, why error) {
 	b.logger.Error("a data directory is offline", "dir", dir, "why", why)
+	b.goroutines.Go("offline", func() {
+		if b.store != nil && !b.store.Usable() {
+			b.fail(fmt.Errorf("broker: no data directory is online; the last, %s, failed: %w", dir, why))
+		}
+	})
 }
+
+// fail tells that the broker cannot go on.
+func (b *Broker) fail(err error) {
+	select {
+	case b.failed <- err:
+	default: // the first reason counts
+	}
+}
+
+// Failed gives an error when the broker cannot go on: its last data directory
+// is offline, or an event loop has ended. It still has to be closed.
+func (b *Broker) Failed() <-chan error { return b.failed }
+
+// ErrDrainTimeout is wrapped by Close's error when requests were still
+// unanswered after Options.DrainTimeout.
+var ErrDrainTimeout = netloop.ErrDrainTimeout
 
 // Close drains: it stops accepting, answers parked fetches, waits for requests
 // in flight up to Options.DrainTimeout, then closes connections, coordinators,

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func newConsumeCommand() *cobra.Command {
+	f := &clientFlags{}
+	c := &consume{}
+	cmd := &cobra.Command{
+		Use: "consume TOPIC", Short: "Print the records of a topic", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, f, args[0]) },
+	}
+	f.register(cmd)
+	cmd.Flags().StringVarP(&c.group, "group", "g", "", "consume as a member of this group and commit")
+	cmd.Flags().StringVarP(&c.from, "from", "o", "start", "where to begin without a committed offset: start, end or an offset")
+	cmd.Flags().Int32SliceVarP(&c.partitions, "partition", "p", nil, "only these partitions")
+	cmd.Flags().Int64VarP(&c.count, "count", "n", 0, "end after this many records (0: never)")
+	cmd.Flags().BoolVarP(&c.exit, "exit", "e", false, "end where the topic ended when the command began")
+	cmd.Flags().BoolVar(&c.committed, "committed", false, "read only what transactions have committed")
+	cmd.Flags().StringVarP(&c.format, "format", "f", "%v\n", `how to print: %t topic, %p partition, %o offset, %k key, %v value, %h headers, %d time in ms, \n, \t`)
+	return cmd
+}
+
+type consume struct {
+	group, from, format string
+	partitions          []int32
+	count               int64
+	exit, committed     bool
+}
+
+func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
+	from, err := offsetOf(c.from)
+	if err != nil {
+		return err
+	}
+	if c.group != "" && len(c.partitions) > 0 {
+		return errors.New("--group and --partition exclude each other: a group's partitions are assigned")
+	}
+	opts := []kgo.Opt{kgo.ConsumeResetOffset(from)}
+	if c.committed {
+		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	}
+	switch {
+	case c.group != "":
+		opts = append(opts, kgo.ConsumerGroup(c.group), kgo.ConsumeTopics(topic), kgo.AutoCommitMarks())
+	case len(c.partitions) > 0:
+		assigned := map[int32]kgo.Offset{}
+		for _, p := range c.partitions {
+			assigned[p] = from
+		}
+		opts = append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: assigned}))
+	default:
+		opts = append(opts, kgo.ConsumeTopics(topic))
+	}
+	cl, err := f.client(opts...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	ctx := cmd.Context()
+	var left map[int32]int64
+	if c.exit {
+		if left, err = c.ends(ctx, cl, topic); err != nil {
+			return err
+		}
+	}
+	out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
+	err = c.loop(ctx, cl, out, left)
+	err = errors.Join(err, out.Flush())
+	if c.group != "" {
+		err = errors.Join(err, cl.CommitMarkedOffsets(context.WithoutCancel(ctx)))
+	}
+	return err
+}
+
+// ends gives the end of each partition that has records.
+func (c *consume) ends(ctx context.Context, cl *kgo.Client, topic string) (map[int32]int64, error) {
+	adm := kadm.NewClient(cl)
+	ends, err := adm.ListEndOffsets(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("find the end of %s: %w", topic, err)
+	}
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return nil, fmt.Errorf("find the start of %s: %w", topic, err)
+	}
+	left := map[int32]int64{}
+	for p, end := range ends[topic] {
+		if end.Err != nil {
+			return nil, fmt.Errorf("find the end of %s partition %d: %w", topic, p, end.Err)
+		}
+		wanted := len(c.partitions) == 0
+		for _, q := range c.partitions {
+			wanted = wanted || p == q
+		}
+		if start, _ := starts.Lookup(topic, p); wanted && end.Offset > start.Offset {
+			left[p] = end.Offset
+		}
+	}
+	return left, nil
+}
+
+func (c *consume) loop(ctx context.Context, cl *kgo.Client, out *bufio.Writer, left map[int32]int64) error {
+	var n int64
+	for !c.exit || len(left) > 0 {
+		fetches := cl.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return nil // a signal is how this command usually ends
+		}
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("consume: %w", err)
+		}
+		for it := fetches.RecordIter(); !it.Done(); {
+			r := it.Next()
+			if _, err := out.WriteString(formatRecord(c.format, r)); err != nil {
+				return fmt.Errorf("write the record: %w", err)
+			}
+			cl.MarkCommitRecords(r)
+			if end, ok := left[r.Partition]; ok && r.Offset+1 >= end {
+				delete(left, r.Partition)
+			}
+			if n++; c.count > 0 && n >= c.count {
+				return nil
+			}
+		}
+		if err := out.Flush(); err != nil {
+			return fmt.Errorf("write the records: %w", err)
+		}
+	}
+	return nil
+}
+
+func offsetOf(s string) (kgo.Offset, error) {
+	switch s {
+	case "start":
+		return kgo.NewOffset().AtStart(), nil
+	case "end":
+		return kgo.NewOffset().AtEnd(), nil
+	}
+	var at int64
+	if _, err := fmt.Sscanf(s, "%d", &at); err != nil || at < 0 {
+		return kgo.Offset{}, fmt.Errorf("--from %q is not start, end or an offset", s)
+	}
+	return kgo.NewOffset().At(at), nil
+}
+
+// formatRecord fills a format's verbs.
+func formatRecord(format string, r *kgo.Record) string {
+	headers := func() string {
+		list := make([]string, len(r.Headers))
+		for i, h := range r.Headers {
+			list[i] = h.Key + "=" + string(h.Value)
+		}
+		return strings.Join(list, ",")
+	}
+	return strings.NewReplacer("%t", r.Topic, "%p", fmt.Sprint(r.Partition), "%o", fmt.Sprint(r.Offset),
+		"%k", string(r.Key), "%v", string(r.Value), "%h", headers(), "%d", fmt.Sprint(r.Timestamp.UnixMilli()),
+		`\n`, "\n", `\t`, "\t", "%%", "%").Replace(format)
+}

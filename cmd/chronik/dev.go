@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chronik-stream/chronik/logstore"
+)
+
+func newDevCommand() *cobra.Command {
+	f := &serveFlags{}
+	var port int
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run a broker for development that forgets everything at its end",
+		Long: `Run a broker for development: on loopback, in a temporary directory that is
+removed at the end, without waiting for the disk. Topics are made on first use.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := f.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			dir, err := os.MkdirTemp("", "chronik-dev-")
+			if err != nil {
+				return fmt.Errorf("make a temporary data directory: %w", err)
+			}
+			f.dataDirs = []string{dir}
+			f.listeners = fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port)
+			o, err := f.options(cmd.Flags())
+			if err == nil {
+				o.Durability, o.Logger = logstore.OS, logger
+				if o.Static["group.initial.rebalance.delay.ms"] == "" {
+					o.Static["group.initial.rebalance.delay.ms"] = "0"
+				}
+				err = serve(cmd.Context(), o, f.admin, false)
+			}
+			return errors.Join(err, os.RemoveAll(dir))
+		},
+	}
+	p := cmd.Flags()
+	p.IntVar(&port, "port", 9092, "port on 127.0.0.1; 0 picks one")
+	p.StringArrayVarP(&f.set, "conf", "c", nil, "a Kafka broker key, key=value; repeat for more")
+	p.StringVar(&f.admin, "admin-listen", "127.0.0.1:9644", "address of metrics, health and views over HTTP; off for none")
+	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	f.durability, f.acks1, f.writeMode, f.journalMax = "os", "durable", "auto", "64MiB"
+	return cmd
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/chronik-stream/chronik/admin"
+	"github.com/chronik-stream/chronik/broker"
+)
+
+func newServeCommand() *cobra.Command {
+	f := &serveFlags{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a broker in the foreground",
+		Long: `Run a broker in the foreground. One log line with the word "ready" says that it
+accepts connections. SIGTERM and SIGINT let the requests in flight finish and end
+it with status 0; a second signal ends it at once.
+
+Every flag can be given in the environment: --data-dir as CHRONIK_DATA_DIR, and
+so on. A flag comes before the environment, the environment before --config.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := f.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			o, err := f.options(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			o.Logger = logger
+			return serve(cmd.Context(), o, f.admin, cmd.Flags().Changed("admin-listen"))
+		},
+	}
+	f.register(cmd.Flags())
+	return cmd
+}
+
+// heavyWorkers is how many goroutines besides the loops may use a core for
+// long (recompression, compaction, TLS). GOMAXPROCS is raised by it, so that
+// the kernel and not the Go scheduler shares the cores: a loop that waits
+// behind a goroutine that computes otherwise waits for up to 10 ms.
+const heavyWorkers = 2
+
+// serve runs a broker until ctx ends.
+func serve(ctx context.Context, o broker.Options, adminAddr string, adminAsked bool) error {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + heavyWorkers)
+	}
+	if err := shareDescriptors(&o); err != nil {
+		return err
+	}
+	b, err := broker.Start(o)
+	if err != nil {
+		return err
+	}
+	var side *admin.Server
+	if adminAddr != "" && adminAddr != "off" {
+		side, err = admin.Listen(admin.Options{Broker: b, Addr: adminAddr, Logger: o.Logger})
+		switch {
+		case err == nil:
+		case !adminAsked && errors.Is(err, syscall.EADDRINUSE):
+			o.Logger.Warn("the default address of the admin server is in use; going on without (--admin-listen)", "address", adminAddr)
+			side = nil
+		default:
+			return errors.Join(err, b.Close())
+		}
+	}
+	ready := []any{"took", time.Since(b.Started()).Round(time.Microsecond), "durability", b.Durability(), "version", o.Version, "pid", os.Getpid()}
+	for name, addr := range b.Addrs() {
+		ready = append(ready, name, addr)
+	}
+	if side != nil {
+		ready = append(ready, "admin", side.Addr())
+	}
+	o.Logger.Info("ready", ready...)
+
+	var failed error
+	select {
+	case <-ctx.Done():
+		o.Logger.Info("stopping: requests in flight may finish", "for", o.DrainTimeout)
+	case failed = <-b.Failed():
+		o.Logger.Error("stopping: the broker cannot go on", "error", failed)
+	}
+	if side != nil {
+		if err := side.Close(); err != nil {
+			o.Logger.Warn("the admin server did not end in order", "error", err)
+		}
+	}
+	err = b.Close()
+	if errors.Is(err, broker.ErrDrainTimeout) {
+		// Said in the log; the logs themselves are closed in order.
+		o.Logger.Warn("some requests were not answered", "error", err)
+		err = nil
+	}
+	if err == nil && failed == nil {
+		o.Logger.Info("stopped")
+	}
+	return errors.Join(failed, err)
+}
+
+// shareDescriptors divides RLIMIT_NOFILE: 55 % connections, 35 % segment
+// files, the rest for everything else.
+func shareDescriptors(o *broker.Options) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read RLIMIT_NOFILE: %w", err)
+	}
+	n := int64(min(limit.Cur, 1<<30))
+	if o.Limits == nil {
+		o.Limits = map[string]int64{}
+	}
+	if _, set := o.Limits["connections"]; !set && o.Static["max.connections"] == "" {
+		o.Limits["connections"] = max(n*55/100, 16)
+	}
+	o.MaxOpenFiles = int(max(n*35/100, 16))
+	return nil
+}
+
+// logger writes to w as --log-format and --log-level say.
+func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level %q is not debug, info, warn or error", f.logLevel)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch f.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q is not text or json", f.logFormat)
+}
