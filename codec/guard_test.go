@@ -11,11 +11,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// seeds is n, or a quarter of it under the race detector.
+func seeds(n uint64) uint64 {
+	if raceEnabled {
+		return n / 4
+	}
+	return n
+}
+
 // TestGuardTakesEveryValidRequest: what kmsg encodes, the guard lets through,
 // and the decoded request encodes to the same bytes. Cut anywhere, it refuses.
 func TestGuardTakesEveryValidRequest(t *testing.T) {
 	eachVersion(func(key, version int16) {
-		for seed := range uint64(24) {
+		for seed := range seeds(24) {
 			r := newRandom(seed)
 			if seed == 0 {
 				r.array = 200 // big arrays on the first levels
@@ -85,6 +93,22 @@ func TestGuardRefusesHostileCounts(t *testing.T) {
 	}
 }
 
+// TestGuardBoundsUnknownTags: many are a newer client, millions are not.
+func TestGuardBoundsUnknownTags(t *testing.T) {
+	for _, c := range []struct {
+		tags int
+		ok   bool
+	}{{1000, true}, {maxUnknownTags, true}, {maxUnknownTags + 1, false}, {1 << 20, false}} {
+		body := appendUvarint([]byte{1, 1}, uint32(c.tags))
+		for i := range c.tags {
+			body = append(appendUvarint(body, uint32(i)), 0)
+		}
+		if err := Guard(apiVersions, 3, body); (err == nil) != c.ok {
+			t.Errorf("%d tags: %v", c.tags, err)
+		}
+	}
+}
+
 // decodeBounded decodes and fails when that takes more than 50 ms, or more than
 // a fixed multiple of the body in memory.
 func decodeBounded(t *testing.T, key, version int16, body []byte) {
@@ -148,7 +172,7 @@ func mutate(r *rand.Rand, body []byte) []byte {
 func TestDecodeIsBounded(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	eachVersion(func(key, version int16) {
-		for seed := range uint64(30) {
+		for seed := range seeds(30) {
 			body := newRandom(seed).request(key, version).AppendTo(nil)
 			decodeBounded(t, key, version, mutate(r, body))
 		}
@@ -167,6 +191,20 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
 		decodeBounded(t, key, version, body)
 	})
+}
+
+// BenchmarkGuard is a request of many small parts, the guard's worst case.
+func BenchmarkGuard(b *testing.B) {
+	r := newRandom(1)
+	r.array = 400
+	body := r.request(8, 8).AppendTo(nil)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := Guard(8, 8, body); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func TestGuardAllocatesNothing(t *testing.T) {

@@ -51,7 +51,7 @@ func sameNullable(t *testing.T, what string, got []byte, want *string) {
 
 func TestParseProduce(t *testing.T) {
 	for version := int16(0); version <= MaxVersion(keyProduce); version++ {
-		for seed := range uint64(200) {
+		for seed := range seeds(200) {
 			body := newRandom(seed).request(keyProduce, version).AppendTo(nil)
 			want := kmsg.NewPtrProduceRequest()
 			want.SetVersion(version)
@@ -105,7 +105,7 @@ func nullable(s string) *string {
 // TestProduceResponse writes random answers with ours and with kmsg.
 func TestProduceResponse(t *testing.T) {
 	for version := int16(0); version <= MaxVersion(keyProduce); version++ {
-		for seed := range uint64(300) {
+		for seed := range seeds(300) {
 			r := newRandom(seed)
 			want := kmsg.NewPtrProduceResponse()
 			want.SetVersion(version)

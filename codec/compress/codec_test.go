@@ -112,7 +112,7 @@ func TestRoundTrip(t *testing.T) {
 
 // TestBombs: a megabyte-and-more that a few bytes claim or hold.
 func TestBombs(t *testing.T) {
-	zeros := make([]byte, 64<<20)
+	zeros := make([]byte, 16<<20)
 	for _, c := range codecs[1:] {
 		bomb, err := Append(nil, zeros, c, DefaultLevel)
 		if err != nil {

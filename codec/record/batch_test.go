@@ -343,6 +343,66 @@ func TestMarkers(t *testing.T) {
 	}
 }
 
+// TestCompactedBatch is what compaction makes of a batch: records copied with
+// their offsets and times, gaps, the last offset kept, a delete horizon.
+func TestCompactedBatch(t *testing.T) {
+	records := []rec{
+		{0, 100, []byte("a"), []byte("1"), []Header{{[]byte("h"), []byte("x")}, {[]byte("n"), nil}}},
+		{1, 90, []byte("b"), nil, nil}, {2, 110, nil, []byte("3"), nil}, {3, 120, []byte("d"), []byte("4"), nil},
+	}
+	for _, codec := range allCodecs {
+		o := DefaultBuilderOptions()
+		o.Codec, o.BaseOffset, o.ProducerID, o.ProducerEpoch, o.BaseSequence = codec, 500, 9, 1, 77
+		from := build(t, o, records)
+		o.DeleteHorizon = 5000
+		b := NewBuilder(nil, o)
+		payload, err := from.Payload(nil, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		it := NewIter(payload, from.Count())
+		for r := (Record{}); it.Next(&r); {
+			if r.OffsetDelta%2 == 0 {
+				b.Copy(r.OffsetDelta, from.Timestamp(r.TimestampDelta), &r)
+			}
+		}
+		b.SetLastOffsetDelta(from.LastOffsetDelta())
+		if b.Count() != 2 || b.Size() <= HeaderSize {
+			t.Fatalf("%d records in %d bytes", b.Count(), b.Size())
+		}
+		out, err := b.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Check(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Validate(c, &Rules{Inflate: 1 << 20}); err != nil {
+			t.Fatal(err)
+		}
+		if ms, ok := c.DeleteHorizon(); !ok || ms != 5000 || c.LastOffset() != 503 || c.LastSequence() != 80 || c.MaxTimestamp() != 110 {
+			t.Errorf("%v: horizon %d %v, last offset %d", codec, ms, ok, c.LastOffset())
+		}
+		got, err := read(c)
+		if err := errors.Join(err, sameRecords(got, []rec{records[0], records[2]})); err != nil {
+			t.Errorf("%v: %v", codec, err)
+		}
+	}
+	// A batch may lose all its records and still carry its producer's sequence.
+	o := DefaultBuilderOptions()
+	o.BaseOffset, o.ProducerID, o.ProducerEpoch, o.BaseSequence = 500, 9, 1, 77
+	b := NewBuilder(nil, o)
+	b.SetLastOffsetDelta(3)
+	out, err := b.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Check(out); err != nil || c.Count() != 0 || c.LastOffset() != 503 || c.LastSequence() != 80 || c.MaxTimestamp() != NoTimestamp {
+		t.Errorf("an emptied batch: %x, %v", c, err)
+	}
+}
+
 func TestAllocations(t *testing.T) {
 	b := build(t, DefaultBuilderOptions(), []rec{{0, 1, []byte("k"), []byte("v"), []Header{{[]byte("h"), nil}}}, {1, 2, nil, nil, nil}})
 	rules := Rules{Client: true}
