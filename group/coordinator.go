@@ -103,7 +103,7 @@ func (c *Coordinator) openShards(img *cluster.Image) {
 
 func (c *Coordinator) newShard(partition int32) *groupShard {
 	g := &groupShard{}
-	s := newState(nil, nil, &c.counters)
+	s := newState(new(Outbox), new(Deadlines), &c.counters) // the shard's own follow below
 	g.state = s
 	s.cfg = c.settings
 	s.img = func() (catalog, int64) {
