@@ -203,7 +203,7 @@ func (c *Cluster) firstRecords(o Options, img *Image, unclean bool) ([]Record, e
 	}
 	id := o.ClusterID
 	if id == "" {
-		id = uuidString(NewTopicID())
+		id = TopicIDString(NewTopicID())
 	}
 	records := []Record{ClusterRecord{ID: id, NodeID: o.NodeID}}
 	for _, f := range Features {

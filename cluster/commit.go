@@ -65,9 +65,6 @@ func Done(d logstore.Done) bool {
 	return true
 }
 
-// Done is [Done].
-func (c *Cluster) Done(d logstore.Done) bool { return Done(d) }
-
 func (c *Cluster) poke() {
 	select {
 	case c.wake <- struct{}{}:

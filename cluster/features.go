@@ -1,9 +1,5 @@
 package cluster
 
-import (
-	"encoding/base64"
-)
-
 // Feature is a versioned capability of the cluster (KIP-584).
 type Feature struct {
 	Name string
@@ -25,5 +21,3 @@ var Features = []Feature{
 	{"metadata.version", 7, 30, 30},
 	{"transaction.version", 0, 2, 2},
 }
-
-func uuidString(id [16]byte) string { return base64.RawURLEncoding.EncodeToString(id[:]) }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -51,7 +52,7 @@ func NewTopicID() logstore.TopicID {
 }
 
 // TopicIDString is an id as Kafka prints it: base64url without padding.
-func TopicIDString(id logstore.TopicID) string { return uuidString(id) }
+func TopicIDString(id logstore.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 // Internal topics that the broker itself keeps.
 const (
