@@ -80,8 +80,9 @@ func (s *Segment) eachHeader(from, end int64, f func(b record.Batch, pos int64) 
 		return err
 	}
 	defer s.unpin()
-	buf := getScratch()
-	defer putScratch(buf)
+	pooled := getScratch()
+	defer putScratch(pooled)
+	buf := pooled[:]
 	at, have := int64(0), 0 // buf holds file bytes [at, at+have)
 	for pos := from; pos < end; {
 		if pos < at || pos+record.HeaderSize > at+int64(have) {

@@ -52,9 +52,8 @@ type journalImage struct {
 	files      []*ringFile
 	groups     []groupRef
 	frames     map[logKey][]frameRef
-	generation uint32            // highest seen
-	number     uint64            // highest file number seen
-	durable    map[uint32]uint64 // per generation, the last group known durable
+	generation uint32 // highest seen
+	number     uint64 // highest file number seen
 	damage     []string
 }
 
@@ -243,7 +242,6 @@ func (g *groupRef) whole() bool { return g.info.blocks > 0 && len(g.bad) == 0 }
 // torn group and notes what is damaged.
 func (img *journalImage) join(runs [][]groupRef, after checkpointMark) error {
 	durable := map[uint32]uint64{}
-	img.durable = durable
 	if after.generation > 0 {
 		durable[after.generation] = after.seq
 	}
@@ -347,9 +345,6 @@ func (g *groupRef) read(p []byte, off int) error {
 	}
 	return nil
 }
-
-// proven reports whether a group is known to have been durable.
-func (img *journalImage) proven(g *groupRef) bool { return g.seq <= img.durable[g.generation] }
 
 // frameAt reads a frame with its bytes.
 func (img *journalImage) frameAt(r frameRef) (f frame, g *groupRef, err error) {

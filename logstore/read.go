@@ -15,10 +15,10 @@ const hotBytes = 8 << 20
 var noAborted = []AbortedTxn{}
 
 // scratch buffers hold batch headers while a range is looked for.
-var scratch = sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }}
+var scratch = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
-func getScratch() []byte  { return *scratch.Get().(*[]byte) }
-func putScratch(b []byte) { scratch.Put(&b) }
+func getScratch() *[16 << 10]byte  { return scratch.Get().(*[16 << 10]byte) }
+func putScratch(b *[16 << 10]byte) { scratch.Put(b) }
 
 // Read finds a range. It does not wait for a writer; it reads an index from
 // the disk when it is not in memory, and batch headers around both ends of the

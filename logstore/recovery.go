@@ -19,9 +19,9 @@ import (
 //  1. the journal's frames for the log, in order. A frame must start exactly
 //     at the recovered end. When it starts later, a direct sync wrote what
 //     lies between: those bytes must be in the segments with right CRCs. If
-//     not, the frame (when it was durable) proves a loss: the range is marked
-//     damaged and nothing behind it is dropped. A frame that was never promised
-//     ends its generation instead;
+//     not, acknowledged bytes were lost: a group is written only after all
+//     before it, and every direct sync, returned. The range is marked damaged
+//     and nothing behind it is dropped;
 //  2. the scan of what the segments hold beyond: appends that the journal
 //     never had or lost with a torn group;
 //  3. the cut: the last segment is truncated, later files go, all of it synced
@@ -37,6 +37,9 @@ type recovery struct {
 	cur     *Segment
 	trusted int64 // below it offsets may have holes: Kafka's recovery point
 	proof   int64 // known durable by a frame
+	// newest is the highest leader epoch that a batch may have. The CRC does
+	// not cover the epoch, so nothing else tells a flipped one.
+	newest  int32
 	touched map[*Segment]bool
 	damage  []damagedRange
 	buf     []byte
@@ -76,7 +79,9 @@ func (r *recovery) run() error {
 			return err
 		}
 		if !reached {
-			r.lose(r.proof, nil)
+			if err := r.salvage(r.proof, nil); err != nil {
+				return err
+			}
 		}
 	}
 	if err := r.scanOn(); err != nil {
@@ -101,6 +106,10 @@ func (r *recovery) start() (e logEntry, err error) {
 	if err != nil {
 		l.store.logger.Warn("the leader epochs cannot be read and are rebuilt", "log", l.path, "err", err)
 		epochs = nil
+	}
+	r.newest = math.MaxInt32
+	if now := l.epoch.Load(); now > 0 && now >= e.epoch && r.trusted == 0 {
+		r.newest = now
 	}
 	l.epochs.list = epochs
 	l.epochs.truncateEnd(e.recovery)
@@ -233,13 +242,12 @@ func (r *recovery) replay(since uint32) error {
 	if img == nil {
 		return nil
 	}
-	var ended uint32 // generation whose frames do not apply any more
 	for _, ref := range img.frames[l.key()] {
 		f, g, err := img.frameAt(ref)
 		if err != nil {
 			return err
 		}
-		if g.generation < since || g.generation == ended {
+		if g.generation < since {
 			continue
 		}
 		switch f.typ {
@@ -259,12 +267,10 @@ func (r *recovery) replay(since uint32) error {
 			if err != nil {
 				return err
 			}
-			if !reached && !img.proven(g) {
-				ended = g.generation
-				continue
-			}
 			if !reached {
-				r.lose(f.offset, &f)
+				if err := r.salvage(f.offset, &f); err != nil {
+					return err
+				}
 			}
 		}
 		if err := r.place(&f, g); err != nil {
@@ -344,25 +350,6 @@ func (r *recovery) enter(base, pos int64) error {
 	r.segs = append(r.segs, s)
 	r.touched[s] = true
 	return nil
-}
-
-// lose marks the range from the recovered end to offset as damaged and goes on
-// behind it, where the frame f lies, if any.
-func (r *recovery) lose(offset int64, f *frame) {
-	l := r.l
-	from := place{l.end, r.cur.base, r.cur.size.Load()}
-	l.store.stats.damaged.Add(1)
-	l.store.logger.Error("acknowledged records are damaged; the partition is read-only", "log", l.path, "from", l.end, "to", offset)
-	to := place{offset, r.cur.base, r.cur.size.Load()}
-	if f != nil && f.segBase == r.cur.base {
-		to.pos = f.pos
-		r.cur.size.Store(f.pos)
-	} else if f != nil {
-		to.base, to.pos = f.segBase, 0
-	}
-	r.damage = append(r.damage, damagedRange{from, to})
-	l.end = offset
-	r.cur.next.Store(offset)
 }
 
 // advanceTo takes what the segments hold from the recovered end up to exactly
@@ -471,7 +458,7 @@ func (r *recovery) follows(b record.Batch, end int64, epoch int32) bool {
 	if b.BaseOffset() != end && (end >= r.trusted || b.BaseOffset() < end) {
 		return false
 	}
-	if b.LeaderEpoch() < epoch {
+	if b.LeaderEpoch() < epoch || b.LeaderEpoch() > r.newest {
 		return false
 	}
 	_, err := record.Validate(b, &record.Rules{})

@@ -1,0 +1,208 @@
+package logstore
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chronik-stream/chronik/logstore/vfs"
+)
+
+// benchStore opens a store on the real disk. BENCH_DIR is not asked for: use
+// TMPDIR.
+func benchStore(b *testing.B, change func(*Options)) (*Store, *atomic.Pointer[func([]Done)]) {
+	var hook atomic.Pointer[func([]Done)]
+	o := Options{Dirs: []string{b.TempDir()}, Go: goPlain, DiskReserve: -1, OnCommit: func(_ []Advance, done []Done) {
+		if f := hook.Load(); f != nil {
+			(*f)(done)
+		}
+	}}
+	if change != nil {
+		change(&o)
+	}
+	s, err := Open(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Ready(func(string, TopicID, int32) bool { return true }); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return s, &hook
+}
+
+func benchLogs(b *testing.B, s *Store, n int) []*Log {
+	logs := make([]*Log, n)
+	for i := range logs {
+		var err error
+		if logs[i], err = s.OpenLog(specOf("bench", int32(i))); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return logs
+}
+
+// BenchmarkAppend is the caller's side of an append of a 1 KiB batch: no wait.
+func BenchmarkAppend(b *testing.B) {
+	for _, how := range []string{"pwrite", "mmap"} {
+		b.Run(how, func(b *testing.B) {
+			s, _ := benchStore(b, func(o *Options) { o.SegmentWrite = how; o.QueueBytes = 1 << 30 })
+			l := benchLogs(b, s, 1)[0]
+			raw := makeBatch(fmt.Sprintf("%01000d", 0), 1, nobody, testNow)
+			b.SetBytes(int64(len(raw)))
+			b.ReportAllocs()
+			for b.Loop() {
+				raw[7], raw[0] = 0, 0
+				clear(raw[:8])
+				for {
+					_, err := l.Append(&Append{Batches: raw, Now: testNow})
+					if err == nil {
+						break
+					}
+					if err != ErrBusy {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkDurable is a closed loop: each writer appends 1 KiB to one of the
+// partitions and waits for it. It reports acks/s and the latency's quantiles
+// beside raw fdatasync of the same disk in the same run.
+func BenchmarkDurable(b *testing.B) {
+	for _, c := range []struct{ writers, partitions, size int }{
+		{1, 1, 1000}, {16, 16, 1000}, {256, 1000, 1000}, {1000, 5000, 1000}, {16, 1, 64 << 10}, {64, 16, 64 << 10},
+	} {
+		b.Run(fmt.Sprintf("%dw/%dp/%dB", c.writers, c.partitions, c.size), func(b *testing.B) {
+			raw := rawSync(b)
+			s, hook := benchStore(b, nil)
+			tell := func(done []Done) {
+				for _, d := range done {
+					d.Token.(chan error) <- d.Err
+				}
+			}
+			hook.Store(&tell)
+			logs := benchLogs(b, s, c.partitions)
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var mu sync.Mutex
+			var lat []time.Duration
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for w := range c.writers {
+				wg.Go(func() {
+					batch := makeBatch(fmt.Sprintf("%0*d", c.size, 0), 1, nobody, testNow)
+					done := make(chan error, 1)
+					var mine []time.Duration
+					for i := w; left.Add(-1) >= 0; i += c.writers {
+						clear(batch[:8])
+						t := time.Now()
+						_, err := logs[i%len(logs)].Append(&Append{Batches: batch, Token: done, Now: testNow})
+						if err == nil {
+							err = <-done
+						}
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						mine = append(mine, time.Since(t))
+					}
+					mu.Lock()
+					lat = append(lat, mine...)
+					mu.Unlock()
+				})
+			}
+			wg.Wait()
+			b.StopTimer()
+			slices.Sort(lat)
+			b.ReportMetric(float64(len(lat))/b.Elapsed().Seconds(), "acks/s")
+			b.ReportMetric(float64(lat[len(lat)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(lat[len(lat)*99/100].Microseconds()), "p99-µs")
+			b.ReportMetric(float64(raw.Microseconds()), "fdatasync-µs")
+			st := s.Stats()
+			b.ReportMetric(float64(st.GroupSize.Sum)/float64(max(st.GroupSize.Count, 1)), "frames/group")
+		})
+	}
+}
+
+// rawSync is the median of overwriting 4 KiB of a written file and fdatasync.
+func rawSync(b *testing.B) time.Duration {
+	f, err := vfs.OS.Create(filepath.Join(b.TempDir(), "raw"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	block := make([]byte, 4096)
+	var all []time.Duration
+	for round := range 2 {
+		for i := range 64 {
+			t := time.Now()
+			if _, err := f.WriteAt(block, int64(i)*4096); err != nil {
+				b.Fatal(err)
+			}
+			if err := f.Datasync(); err != nil {
+				b.Fatal(err)
+			}
+			if round == 1 {
+				all = append(all, time.Since(t))
+			}
+		}
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// BenchmarkRead is a fetch of the tail with a cursor, and lookups without.
+func BenchmarkRead(b *testing.B) {
+	s, hook := benchStore(b, nil)
+	tell := func(done []Done) {
+		for _, d := range done {
+			d.Token.(chan error) <- d.Err
+		}
+	}
+	hook.Store(&tell)
+	l := benchLogs(b, s, 1)[0]
+	done := make(chan error, 1)
+	for range 2000 {
+		raw := makeBatch(fmt.Sprintf("%01000d", 0), 1, nobody, testNow)
+		if _, err := l.Append(&Append{Batches: raw, Token: done, Now: testNow}); err != nil {
+			b.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("tail", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			cur := Cursor{offset: 1999, pos: (*l.segs.Load())[0].size.Load() / 2000 * 1999}
+			r, err := l.Read(Read{Offset: 1999, MaxBytes: 1 << 20, MinOne: true, Cursor: &cur})
+			if err != nil || r.Len == 0 {
+				b.Fatal(r, err)
+			}
+			r.Seg.Release()
+		}
+	})
+	b.Run("lookup", func(b *testing.B) {
+		b.ReportAllocs()
+		i := int64(0)
+		for b.Loop() {
+			i = (i + 997) % 2000
+			r, err := l.Read(Read{Offset: i, MaxBytes: 64 << 10, MinOne: true})
+			if err != nil || r.Len == 0 {
+				b.Fatal(r, err)
+			}
+			r.Seg.Release()
+		}
+	})
+}
