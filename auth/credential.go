@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/subtle"
 	"fmt"
 	"hash"
 	"math/big"
@@ -143,17 +142,6 @@ func (m ScramMechanism) credential(salt, salted []byte, iterations int32) cluste
 // usable reports whether a stored credential can be logged in with at all.
 func (m ScramMechanism) usable(c cluster.ScramCredential) bool {
 	return len(c.StoredKey) == m.size() && len(c.ServerKey) == m.size() && len(c.Salt) > 0 && c.Iterations >= 1
-}
-
-// checks reports whether the password is the credential's, in a time that
-// depends on the iterations alone.
-func (m ScramMechanism) checks(c cluster.ScramCredential, password string) (bool, error) {
-	salted, err := m.salted(password, c.Salt, c.Iterations)
-	if err != nil {
-		return false, err
-	}
-	stored := m.hash(m.mac(salted, []byte("Client Key")))
-	return subtle.ConstantTimeCompare(stored, c.StoredKey) == 1, nil
 }
 
 // saltText is Kafka's form of a salt: 130 random bits in base 36. The fake

@@ -53,7 +53,7 @@ var (
 )
 
 // maxKeyIterations bounds the work of a broken key file; openssl writes 2048.
-const maxKeyIterations = 10_000_000
+const maxKeyIterations = 1_000_000
 
 var errKeyPassword = errors.New("the private key cannot be decrypted: ssl.key.password is wrong")
 

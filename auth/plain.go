@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -64,6 +65,12 @@ func parsePlain(token []byte) (authzid, user, password, why string) {
 	return string(parts[0]), string(parts[1]), string(parts[2]), ""
 }
 
+// Hashed is how many iterations of PBKDF2 passwords have cost, by mechanism:
+// nearly all that authentication costs.
+func (s *SASL) Hashed() map[ScramMechanism]int64 {
+	return map[ScramMechanism]int64{ScramSHA256: s.hashed[ScramSHA256].Load(), ScramSHA512: s.hashed[ScramSHA512].Load()}
+}
+
 // checkPassword reports whether the user exists and whether the password is
 // that of one of its credentials.
 func (s *SASL) checkPassword(user, password string) (known, ok bool, err error) {
@@ -78,12 +85,12 @@ func (s *SASL) checkPassword(user, password string) (known, ok bool, err error) 
 		if !has {
 			c = s.fake(m, shape, user)
 		}
-		match, err := m.checks(c, password)
+		match, err := s.checks(m, c, password)
 		if err != nil {
 			return false, false, err
 		}
 		if rest := shape.most - c.Iterations; rest > 0 {
-			if _, err := m.salted(password, c.Salt, rest); err != nil {
+			if _, err := s.checks(m, cluster.ScramCredential{Salt: c.Salt, Iterations: rest}, password); err != nil {
 				return false, false, err
 			}
 		}
@@ -91,4 +98,16 @@ func (s *SASL) checkPassword(user, password string) (known, ok bool, err error) 
 		ok = ok || has && match
 	}
 	return known, ok, nil
+}
+
+// checks reports whether the password is the credential's, in a time that
+// depends on the iterations alone.
+func (s *SASL) checks(m ScramMechanism, c cluster.ScramCredential, password string) (bool, error) {
+	s.hashed[m].Add(int64(c.Iterations))
+	salted, err := m.salted(password, c.Salt, c.Iterations)
+	if err != nil {
+		return false, err
+	}
+	stored := m.hash(m.mac(salted, []byte("Client Key")))
+	return subtle.ConstantTimeCompare(stored, c.StoredKey) == 1, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chronik-stream/chronik/cluster"
@@ -39,6 +40,8 @@ type SASL struct {
 	// secret makes the fake salts of users who do not exist: the same for a
 	// name each time, different in each life of the broker.
 	secret [32]byte
+
+	hashed [ScramSHA512 + 1]atomic.Int64
 
 	mu       sync.Mutex // guards what follows
 	shape    [ScramSHA512 + 1]scramShape

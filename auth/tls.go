@@ -101,7 +101,8 @@ func NewTLS(o TLSOptions) (*TLS, error) {
 func (t *TLS) Close() { t.end.Do(func() { close(t.ended) }) }
 
 // Config is for the listener: it hands every handshake the newest
-// certificates. Not to be changed.
+// certificates. Call it once a listener: session tickets belong to it. Not to be
+// changed.
 func (t *TLS) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -167,9 +168,9 @@ func (t *TLS) check() {
 	t.o.Logger.Info("certificates reloaded", "keystore", t.o.KeystoreLocation, "truststore", t.o.TruststoreLocation)
 }
 
-// build makes a config from nothing, never from the one before: so its session
-// tickets are of its own keys and a session of an authority that was taken out
-// cannot be resumed.
+// build makes a config from nothing, never from the one before. Session tickets
+// are of the keys of Config's, which crypto/tls changes each day; it holds a
+// resumed session's chain against the newest authorities.
 func (t *TLS) build() (*tls.Config, error) {
 	c := &tls.Config{}
 	if err := t.protocols(c); err != nil {
