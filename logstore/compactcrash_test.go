@@ -132,6 +132,21 @@ func checkCompacted(t *testing.T, old *stage, spec LogSpec, disk *vfs.Mem, befor
 		if len(committed) != len(batches) {
 			t.Errorf("a committed read gives %d of %d batches", len(committed), len(batches))
 		}
+		// The indexes belong to the segments they lie beside.
+		i := 0
+		for from := int64(0); from < l.Offsets().HighWatermark; from++ {
+			for batches[i].LastOffset() < from {
+				i++
+			}
+			s, err := l.Read(Read{Offset: from, MaxBytes: 1, MinOne: true})
+			r.must(err)
+			if s.Len != int64(len(batches[i])) || s.NextOffset != batches[i].NextOffset() {
+				t.Errorf("read at %d: %d bytes to %d, want %d to %d", from, s.Len, s.NextOffset, len(batches[i]), batches[i].NextOffset())
+			}
+			if s.Len > 0 {
+				s.Seg.Release()
+			}
+		}
 		for k, rec := range last {
 			if seen[k] != rec {
 				t.Errorf("the last of key %s is %+v, want %+v", k, seen[k], rec)

@@ -30,6 +30,18 @@ func (l *Log) addDamage(ranges []damagedRange) error {
 	return atomicWrite(l.store.fs, filepath.Join(l.path, fileDamaged), b.Bytes())
 }
 
+// decodeDamage reads damaged-ranges.
+func decodeDamage(b []byte) (all []damagedRange, err error) {
+	for line := range strings.Lines(string(b)) {
+		var r damagedRange
+		if _, err := fmt.Sscan(line, &r.from.offset, &r.from.base, &r.from.pos, &r.to.offset, &r.to.base, &r.to.pos); err != nil {
+			return nil, fmt.Errorf("%s: the line %q is not six numbers: %w", fileDamaged, strings.TrimSpace(line), err)
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
 // readDamage brings noted holes back. Under mu.
 func (l *Log) readDamage() error {
 	b, err := readFile(l.store.fs, filepath.Join(l.path, fileDamaged), maxOffsetFile)
@@ -39,13 +51,9 @@ func (l *Log) readDamage() error {
 	if err != nil {
 		return err
 	}
-	var all []damagedRange
-	for line := range strings.Lines(string(b)) {
-		var r damagedRange
-		if _, err := fmt.Sscan(line, &r.from.offset, &r.from.base, &r.from.pos, &r.to.offset, &r.to.base, &r.to.pos); err != nil {
-			return fmt.Errorf("%s: the line %q is not six numbers: %w", fileDamaged, strings.TrimSpace(line), err)
-		}
-		all = append(all, r)
+	all, err := decodeDamage(b)
+	if err != nil {
+		return err
 	}
 	if len(all) > 0 {
 		l.damaged.Store(&all)

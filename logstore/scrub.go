@@ -67,9 +67,6 @@ func (l *Log) verifySegment(seg *Segment, pace func(int) error, sum *Verified, f
 		return nil
 	}
 	for _, d := range damage {
-		if d.From == d.To && !seg.sealed.Load() {
-			continue // an index of the active segment lies in memory
-		}
 		d.Topic, d.Partition, d.ID = l.topic, l.partition, l.id
 		found(d)
 	}
