@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -100,9 +101,9 @@ func TestJournalTailExhaustive(t *testing.T) {
 		t.Fatalf("the untouched journal has groups %v, damage %v", seqs, damage)
 	}
 	const first = journalBlock // group n is block n
-	step := 1
-	if testing.Short() {
-		step = 7
+	step := 3
+	if os.Getenv("CRASH_SEEDS") != "" {
+		step = 1
 	}
 	for at := first; at < 4*journalBlock; at += step {
 		group := uint64(at / journalBlock)
@@ -197,9 +198,9 @@ func TestSegmentTailExhaustive(t *testing.T) {
 	}
 	base := mem.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
 	whole := slurp(t, base, path)
-	step := 1
-	if testing.Short() {
-		step = 5
+	step := 5
+	if os.Getenv("CRASH_SEEDS") != "" {
+		step = 1
 	}
 	for at := int(ends[2]); at < len(whole); at += step {
 		for _, cut := range []bool{true, false} {

@@ -1,0 +1,346 @@
+package logstore
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chronik-stream/chronik/logstore/vfs"
+)
+
+// TestSyncErrorTakesDirOffline: rule 11, for one directory of two.
+func TestSyncErrorTakesDirOffline(t *testing.T) {
+	disk := vfs.NewMem()
+	o := rigOptions(disk)
+	o.Dirs = []string{"/one", "/two"}
+	r := mustRig(t, o).ready()
+	a, b := r.open(specOf("a", 0)), r.open(specOf("b", 0))
+	if a.Dir() == b.Dir() {
+		t.Fatal("two new partitions went to one directory")
+	}
+	r.put(a, "before", 1)
+	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: a.Dir() + "/journal/*", Err: syscall.EIO})
+	if _, err := r.append(a, Append{Batches: makeBatch("x", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
+		t.Errorf("the waiting token: %v", err)
+	}
+	if o := a.Offsets(); o.HighWatermark != 1 {
+		t.Errorf("the high watermark passed a failed sync: %+v", o)
+	}
+	if _, err := r.append(a, Append{Batches: makeBatch("x", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
+		t.Errorf("an append after it: %v", err)
+	}
+	if _, err := a.Read(Read{Offset: 0, MaxBytes: 100}); !errors.Is(err, ErrOffline) {
+		t.Errorf("a read after it: %v", err)
+	}
+	r.mu.Lock()
+	if len(r.off) != 1 || !errors.Is(r.off[0], syscall.EIO) {
+		t.Errorf("OnOffline was told %v", r.off)
+	}
+	r.mu.Unlock()
+	r.put(b, "other", 1)
+	if !r.s.Usable() || r.s.Stats().OfflineDirs != 1 {
+		t.Errorf("usable %v, stats %+v", r.s.Usable(), r.s.Stats())
+	}
+	for _, d := range r.s.Dirs() {
+		if d.Online != (d.Path == b.Dir()) {
+			t.Errorf("dir %+v", d)
+		}
+	}
+	if err := r.s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// TestFailedSyncThenClean: rule 8. After the failed fsync the page cache is
+// clean and the platter lacks the records; they were never acknowledged, but
+// what recovery serves from the cache must survive a power cut after it.
+func TestFailedSyncThenClean(t *testing.T) {
+	for _, direct := range []int64{-1, 1} {
+		disk := vfs.NewMem()
+		o := rigOptions(disk)
+		o.DirectBytes = direct
+		r := mustRig(t, o).ready()
+		l := r.open(specOf("t", 0))
+		r.put(l, "acked", 1)
+		disk.Inject(vfs.Fault{Op: vfs.OpSync, Err: syscall.EIO, Clean: true, Times: -1})
+		if _, err := r.append(l, Append{Batches: makeBatch("lost", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
+			t.Fatalf("direct %d: %v", direct, err)
+		}
+		if err := r.s.Close(); err != nil {
+			t.Logf("close: %v", err)
+		}
+		disk = disk.Kill()
+		o.FS = disk
+		r = mustRig(t, o)
+		l = r.open(specOf("t", 0))
+		r.ready()
+		served := r.readAll(l, 0, false)
+		disk.CutPower()
+		if err := r.s.Close(); err == nil {
+			t.Error("closing after a power cut succeeded")
+		}
+		o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
+		r = mustRig(t, o)
+		l = r.open(specOf("t", 0))
+		r.ready()
+		again := r.readAll(l, 0, false)
+		if len(served) == 0 || len(again) < len(served) || served[0].value != "acked/0" {
+			t.Errorf("direct %d: served %v, after a power cut %v", direct, served, again)
+		}
+		r.close()
+	}
+}
+
+// TestDiskFull: an append that meets ENOSPC is refused and nothing else.
+func TestDiskFull(t *testing.T) {
+	disk := vfs.NewMem()
+	o := rigOptions(disk)
+	r := mustRig(t, o).ready()
+	l := r.open(specOf("t", 0))
+	spec := specOf("__internal", 0)
+	spec.Internal = true
+	in := r.open(spec)
+	r.put(l, "one", 1)
+	remove := disk.Inject(vfs.Fault{Op: vfs.OpWrite, Path: "*.log", Err: syscall.ENOSPC, Short: 10})
+	if _, err := r.append(l, Append{Batches: makeBatch("two", 1, nobody, testNow)}); !errors.Is(err, ErrDiskFull) {
+		t.Errorf("an append on a full disk: %v", err)
+	}
+	if n := remove(); n != 1 {
+		t.Errorf("the fault struck %d times", n)
+	}
+	// Below the reserve clients are refused before any write; the rest goes on.
+	if _, err := r.append(l, Append{Batches: makeBatch("two", 1, nobody, testNow)}); !errors.Is(err, ErrDiskFull) {
+		t.Errorf("a client below the reserve: %v", err)
+	}
+	r.put(in, "internal", 1)
+	if _, err := l.DeleteRecords(1); err != nil {
+		t.Errorf("delete records: %v", err)
+	}
+	if have := r.readAll(in, 0, false); len(have) != 1 {
+		t.Errorf("read %v", have)
+	}
+	r.s.dirs[0].measure()
+	if res := r.put(l, "two", 1); res.BaseOffset != 1 {
+		t.Errorf("appended at %d", res.BaseOffset)
+	}
+	r.close()
+}
+
+// TestReserve: the free space decides, with the configured reserve.
+func TestReserve(t *testing.T) {
+	disk := vfs.NewMem()
+	disk.SetCapacity(64 << 20)
+	o := rigOptions(disk)
+	o.DiskReserve = 80 << 20
+	r := mustRig(t, o).ready()
+	l := r.open(specOf("t", 0))
+	if _, err := r.append(l, Append{Batches: makeBatch("x", 1, nobody, testNow)}); !errors.Is(err, ErrDiskFull) {
+		t.Errorf("below the reserve: %v", err)
+	}
+	disk.SetCapacity(200 << 20)
+	r.s.dirs[0].measure()
+	r.put(l, "x", 1)
+	r.close()
+}
+
+// TestQueueBound: with the committer stuck in a sync the queue fills up,
+// clients are told to wait, internal appends have their reserve.
+func TestQueueBound(t *testing.T) {
+	disk := vfs.NewMem()
+	o := rigOptions(disk)
+	o.QueueBytes = 2000
+	r := mustRig(t, o).ready()
+	l := r.open(specOf("t", 0))
+	spec := specOf("__internal", 0)
+	spec.Internal = true
+	in := r.open(spec)
+	gate := make(chan struct{})
+	stuck := make(chan struct{})
+	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.journal", Hook: func() { close(stuck); <-gate }})
+	var toks []Token
+	send := func(l *Log) error {
+		tok := nextToken()
+		_, err := l.Append(&Append{Batches: makeBatch(strings.Repeat("x", 200), 1, nobody, testNow), Token: tok, Now: testNow})
+		if err == nil {
+			toks = append(toks, tok)
+		}
+		return err
+	}
+	if err := send(l); err != nil {
+		t.Fatal(err)
+	}
+	<-stuck
+	n := 1
+	for ; ; n++ {
+		if err := send(l); err != nil {
+			if !errors.Is(err, ErrBusy) {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if n < 5 || n > 8 {
+		t.Errorf("%d appends of 270 bytes fit a queue of 2000", n)
+	}
+	if err := send(in); err != nil {
+		t.Errorf("an internal append: %v", err)
+	}
+	if st := r.s.Stats(); st.QueueBytes < 1500 || st.SyncRunning == 0 || st.Busy == 0 {
+		t.Errorf("stats of a stuck sync: %+v", st)
+	}
+	close(gate)
+	for _, tok := range toks {
+		if err := r.wait(tok); err != nil {
+			t.Error(err)
+		}
+	}
+	eventually(t, "the queue is empty", func() bool { return r.s.Stats().QueueBytes == 0 })
+	if err := send(l); err != nil {
+		t.Errorf("an append after it: %v", err)
+	}
+	r.close()
+}
+
+// TestWritten: such a token is done while the group's sync still runs; the
+// high watermark is not moved by it.
+func TestWritten(t *testing.T) {
+	disk := vfs.NewMem()
+	r := mustRig(t, rigOptions(disk)).ready()
+	l := r.open(specOf("t", 0))
+	gate := make(chan struct{})
+	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.journal", Hook: func() { <-gate }})
+	tok := nextToken()
+	if _, err := l.Append(&Append{Batches: makeBatch("x", 1, nobody, testNow), Token: tok, Now: testNow, Written: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.wait(tok); err != nil {
+		t.Error(err)
+	}
+	if o := l.Offsets(); o.HighWatermark != 0 || o.LogEnd != 1 {
+		t.Errorf("before the sync: %+v", o)
+	}
+	close(gate)
+	eventually(t, "the high watermark moves", func() bool { return l.Offsets().HighWatermark == 1 })
+	r.close()
+}
+
+// TestModes: what a weaker mode promises, and that a power cut in it is never
+// taken for damage.
+func TestModes(t *testing.T) {
+	for _, c := range []struct {
+		mode  Durability
+		weak  bool
+		cfg   func(*LogConfig)
+		early bool // readable before the sync
+	}{
+		{Commit, false, func(*LogConfig) {}, false},
+		{Commit, false, func(c *LogConfig) { c.FlushMs = 1000 }, false},
+		{Commit, true, func(c *LogConfig) { c.FlushMs = 1000 }, true},
+		{Commit, true, func(c *LogConfig) { c.FlushMessages = 1 }, false},
+		{Interval, false, func(*LogConfig) {}, true},
+		{OS, false, func(*LogConfig) {}, true},
+		{OS, false, func(c *LogConfig) { c.FlushMessages = 1 }, false},
+	} {
+		disk := vfs.NewMem()
+		o := rigOptions(disk)
+		o.Durability, o.AllowWeakerTopics, o.SyncEvery = c.mode, c.weak, 1<<40
+		r := mustRig(t, o).ready()
+		spec := specOf("t", 0)
+		c.cfg(&spec.Config)
+		l := r.open(spec)
+		what := fmt.Sprintf("mode %d, weaker %v, flush.ms %d", c.mode, c.weak, spec.Config.FlushMs)
+		gate := make(chan struct{})
+		disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.journal", Hook: func() { <-gate }})
+		tok := nextToken()
+		if _, err := l.Append(&Append{Batches: makeBatch("x", 1, nobody, testNow), Token: tok, Now: testNow}); err != nil {
+			t.Fatal(err)
+		}
+		if c.early {
+			if err := r.wait(tok); err != nil || l.Offsets().HighWatermark != 1 {
+				t.Errorf("%s: %v, %+v", what, err, l.Offsets())
+			}
+		} else if l.Offsets().HighWatermark != 0 {
+			t.Errorf("%s: readable before the sync", what)
+		}
+		close(gate)
+		if err := r.wait(tok); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if c.early {
+			// Stronger from here on: what was never journaled goes the direct way.
+			cfg := l.Config()
+			cfg.FlushMessages = 1
+			l.SetConfig(cfg)
+			r.put(l, "strong", 1)
+		}
+		disk.CutPower()
+		if err := r.s.Close(); err == nil && c.mode == Commit {
+			t.Errorf("%s: closing after a power cut succeeded", what)
+		}
+		o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
+		r = mustRig(t, o)
+		l = r.open(spec)
+		r.ready()
+		if want := map[bool]int{true: 2, false: 1}[c.early]; len(r.readAll(l, 0, false)) != want {
+			t.Errorf("%s: after a power cut %v", what, r.readAll(l, 0, false))
+		}
+		if n := r.s.Stats().Damaged; n > 0 {
+			t.Errorf("%s: a power cut looks like damage: %s", what, r.log)
+		}
+		r.close()
+	}
+}
+
+// TestAppendRefusals: each breach has its error, and leaves nothing behind.
+func TestAppendRefusals(t *testing.T) {
+	r := memRig(t, nil)
+	defer r.close()
+	spec := specOf("t", 0)
+	spec.Config.MaxMessageBytes, spec.Config.SegmentBytes = 1000, 5000
+	spec.Config.BeforeMaxMs, spec.Config.AfterMaxMs = 10_000, 10_000
+	l := r.open(spec)
+	good := func() []byte { return makeBatch("x", 1, nobody, testNow) }
+	change := func(at int, v byte) []byte { b := good(); b[at] = v; return b }
+	for _, c := range []struct {
+		what string
+		a    Append
+		err  error
+	}{
+		{"nothing", Append{}, ErrInvalidRecord},
+		{"short", Append{Batches: good()[:40]}, ErrCorrupt},
+		{"cut", Append{Batches: good()[:65]}, ErrCorrupt},
+		{"CRC", Append{Batches: change(70, 9)}, ErrCorrupt},
+		{"magic", Append{Batches: change(16, 1)}, ErrInvalidRecord},
+		{"two batches", Append{Batches: append(good(), good()...)}, ErrInvalidRecord},
+		{"too large", Append{Batches: makeBatch(strings.Repeat("x", 2000), 1, nobody, testNow)}, ErrTooLarge},
+		{"larger than a segment", Append{Batches: makeBatch(strings.Repeat("x", 6000), 1, nobody, testNow)}, ErrSegmentTooSmall},
+		{"too old", Append{Batches: makeBatch("x", 1, nobody, testNow-20_000)}, ErrInvalidTimestamp},
+		{"too new", Append{Batches: makeBatch("x", 1, nobody, testNow+20_000)}, ErrInvalidTimestamp},
+		{"control", Append{Batches: makeMarker(1, 0, true, 0, testNow)}, ErrInvalidRecord},
+		{"negative sequence", Append{Batches: makeBatch("x", 1, producing{1, 0, -1, false}, testNow)}, ErrInvalidRecord},
+		{"transaction without producer", Append{Batches: makeBatch("x", 1, producing{-1, -1, -1, true}, testNow)}, ErrInvalidRecord},
+	} {
+		if _, err := r.append(l, c.a); !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+	if o := l.Offsets(); o.LogEnd != 0 || r.s.Stats().QueueBytes != 0 || r.s.Stats().QueueEntries != 0 {
+		t.Errorf("refused appends left something: %+v, %+v", o, r.s.Stats())
+	}
+	res, err := r.append(l, Append{Batches: good()})
+	if err != nil || res.AppendTime != -1 {
+		t.Errorf("a good one: %+v, %v", res, err)
+	}
+	cfg := l.Config()
+	cfg.LogAppendTime = true
+	l.SetConfig(cfg)
+	res, err = r.append(l, Append{Batches: makeBatch("x", 1, nobody, 5), Now: testNow + 7})
+	if err != nil || res.AppendTime != testNow+7 {
+		t.Errorf("LogAppendTime: %+v, %v", res, err)
+	}
+	if o, ok, err := l.MaxTimestamp(); err != nil || !ok || o.Offset != 1 || o.Timestamp != testNow+7 || o.LeaderEpoch != 1 {
+		t.Errorf("the newest record: %+v %v %v", o, ok, err)
+	}
+}
