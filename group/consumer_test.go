@@ -108,12 +108,17 @@ func (r *rig) converge(ms ...*member) {
 	r.t.Fatalf("the group did not settle: %s", r.s.dump())
 }
 
-// owners checks that every partition has one owner at most and gives how many
-// partitions are owned.
+// oneOwner checks that every partition has one owner at most and gives how
+// many partitions are owned. A member whose session ended does not know yet;
+// its commits are fenced and it does not count.
 func (r *rig) oneOwner(ms ...*member) int {
 	r.t.Helper()
 	seen := map[string]string{}
 	for _, m := range ms {
+		if e := r.s.groups[m.group]; !e.exists() || e.consumer == nil || e.consumer.members[m.id] == nil ||
+			m.epoch != e.consumer.members[m.id].cur.epoch && m.epoch != e.consumer.members[m.id].cur.previous {
+			continue
+		}
 		for id, parts := range m.has {
 			for _, p := range parts {
 				k := fmt.Sprintf("%x-%d", id, p)

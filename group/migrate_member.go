@@ -108,7 +108,7 @@ func (s *state) downgradeWith(now time.Time, e *group, old, m *consumerMember, d
 		return false
 	}
 	resp := consumerJoined(m)
-	resp.Generation = e.classic.generation
+	resp.Generation = s.groups[e.id].classic.generation
 	s.answerJoin(done, resp)
 	return true
 }

@@ -382,7 +382,10 @@ func (s *state) dump() string {
 		g := s.groups[id]
 		fmt.Fprintf(&b, "group %s\n", id)
 		if c := g.classic; c != nil {
-			fmt.Fprintf(&b, " classic gen=%d type=%q\n", c.generation, c.protocolType)
+			fmt.Fprintf(&b, " classic\n")
+			if c.state == classicStable {
+				fmt.Fprintf(&b, " gen=%d type=%q\n", c.generation, c.protocolType)
+			}
 			if c.state == classicStable {
 				fmt.Fprintf(&b, " leader=%s protocol=%s topics=%v\n", c.leader, c.protocolName(), slices.Sorted(maps.Keys(c.topics)))
 				for _, m := range slices.SortedFunc(maps.Values(c.members), func(a, b *classicMember) int { return strings.Compare(a.id, b.id) }) {

@@ -178,13 +178,11 @@ func (s *Shard) settle(now time.Time) {
 	}
 	for len(s.flying) > 0 && s.flying[0].settled {
 		f := s.flying[0]
-		s.flying = append(s.flying[:0], s.flying[1:]...)
-		if f.err != nil && s.Ready() {
-			s.answer(f, f.err)
-			s.fail(now, f.err)
-		} else {
-			s.answer(f, f.err)
+		if f.err != nil {
+			s.fail(now, f.err) // answers it too
 		}
+		s.answer(f, nil)
+		s.flying = append(s.flying[:0], s.flying[1:]...)
 		s.recycle(f)
 	}
 }
