@@ -163,13 +163,26 @@ func removeIfThere(disk vfs.FS, name string) error {
 	return nil
 }
 
-// writePartitionMetadata writes Kafka's partition.metadata.
+// writePartitionMetadata writes Kafka's partition.metadata into a new
+// directory. It is not replaced ever again, so it needs no atomicWrite: until
+// the caller has synced the directory an empty file says the same as none.
 func writePartitionMetadata(disk vfs.FS, dir string, id TopicID) error {
-	return atomicWrite(disk, filepath.Join(dir, fileMetadata), []byte("version: 0\ntopic_id: "+id.String()))
+	f, err := disk.Create(filepath.Join(dir, fileMetadata))
+	if err != nil {
+		return fmt.Errorf("create %s: %w", fileMetadata, err)
+	}
+	_, err = f.WriteAt([]byte("version: 0\ntopic_id: "+id.String()), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", fileMetadata, err)
+	}
+	return nil
 }
 
 // readPartitionMetadata reads the topic id of a partition's directory; ok is
-// false when the file is missing.
+// false when the file is missing or was never finished.
 func readPartitionMetadata(disk vfs.FS, dir string) (id TopicID, ok bool, err error) {
 	b, err := readFile(disk, filepath.Join(dir, fileMetadata), 1<<12)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -183,6 +196,9 @@ func readPartitionMetadata(disk vfs.FS, dir string) (id TopicID, ok bool, err er
 			id, err = parseTopicID(strings.TrimSpace(v))
 			return id, err == nil, err
 		}
+	}
+	if len(strings.Trim(string(b), "\x00\n ")) < len("version: 0\ntopic_id: ") {
+		return id, false, nil // a create that a crash cut short
 	}
 	return id, false, fmt.Errorf("%s: no topic_id line", filepath.Join(dir, fileMetadata))
 }

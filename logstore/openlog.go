@@ -118,7 +118,7 @@ func (s *Store) find(name string, spec LogSpec) (*dir, error) {
 // adopt gives a directory without partition.metadata (a create that a crash
 // cut short, or a very old Kafka) its topic id.
 func (d *dir) adopt(path string, id TopicID) error {
-	return writePartitionMetadata(d.store.fs, path, id)
+	return errors.Join(writePartitionMetadata(d.store.fs, path, id), d.store.fs.SyncDir(path))
 }
 
 // create makes a partition in the directory with the fewest.
