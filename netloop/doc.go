@@ -25,4 +25,51 @@
 // TLS connections decrypt and encrypt on goroutines of their own, but their
 // frames are handed to the handler on a loop as well, so that a handler needs
 // to know of one threading rule only.
+//
+// # What is bounded, and by what
+//
+//   - Requests of a connection that are not answered and sent: SetMaxInFlight.
+//   - Memory of requests: InFlightBytes in all, ConnInFlightBytes each, taken
+//     before the body is read; see budget.go for the order of waiting and
+//     sweep.go for connections that hold it for nothing.
+//   - Bytes read ahead of a pause: an eighth of InFlightBytes, then 4 KiB each.
+//   - Answers that a slow reader leaves: OutboundBytes of literal bytes; ranges
+//     hold no memory, but for at most 512 KiB of small ones copied out.
+//   - Connections, TLS handshakes, sockets that wait for one: Options.
+//   - A mailbox: by its posters. Every task belongs to a request or connection.
+//
+// # Sending
+//
+// The slots are the outbound queue. Small ranges leave with the bytes around
+// them by one sendmsg, many answers at a time, from [Range].Mem when it is hot
+// and otherwise through a copy that was read without waiting (RWF_NOWAIT); large
+// ones by sendfile, 512 KiB a turn. On loopback both cost the same from 4 to
+// 512 KiB, so the bound of 16 KiB is the one measured on sender's CPU alone; on
+// a real network sendfile spares the memory's bandwidth too.
+//
+// # First change? Read this
+//
+// A connection's life and its invariants: conn.go. Something is sent in the
+// wrong order: slots.go, send.go. Reading stops and does not go on: mayRead in
+// frame.go says why it may, settle in conn.go when it is asked. Lock order:
+// budget.mu, tlsLink.mu, mailbox.mu; a loop holds none while it calls out.
+//
+// # File map
+//
+//	handler.go     Handler, Conn, Frame, Range: what a user of the package sees
+//	options.go     Options and their defaults
+//	server.go      Listen, Serve, Shutdown, counting connections
+//	acceptor.go    accept, admission, spreading over loops, running out of descriptors
+//	loop.go        the event loop and its turn
+//	mailbox.go     tasks from other goroutines
+//	timer.go       timers of a loop; wheel.go: the timer wheel
+//	conn.go        a connection's life, its poller state, its end
+//	frame.go       reading and assembling frames, admission, pause and resume
+//	budget.go      memory of requests in flight; sweep.go: shedding who holds it
+//	slots.go       the order of answers, Conn's methods
+//	response.go    Response
+//	send.go        writev, sendfile, copies
+//	cold.go        workers that wait for the disk
+//	tls.go         the TLS transport; handshake.go: handshakes and their bounds
+//	stats.go       counters and histograms
 package netloop

@@ -208,3 +208,31 @@ func TestNoAllocationsForTasksAndTimers(t *testing.T) {
 type countTask struct{ n int }
 
 func (c *countTask) RunOnLoop(*Loop) { c.n++ }
+
+// TestGrantAfterTheEnd grants memory to a connection, which closes before its
+// loop hears of it: the memory goes back.
+func TestGrantAfterTheEnd(t *testing.T) {
+	o := newOffline(t, &handlerFuncs{}, func(o *Options) { o.InFlightBytes = 1000 })
+	b := &o.l.srv.budget
+	if !b.take(&claim{}, 900) {
+		t.Fatal("an empty budget refused")
+	}
+	o.write(t, frameOf(make([]byte, 500)))
+	o.turn(t)
+	if b.waiting.Load() != 1 {
+		t.Fatal("the connection does not wait")
+	}
+	b.give(900)
+	if got := b.used.Load(); got != 500 {
+		t.Fatalf("%d bytes taken by the grant", got)
+	}
+	o.c.Close(nil)
+	for range 2 {
+		if err := o.l.turn(o.l.wakeFD, unix.EPOLLIN, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if used, pinned := b.used.Load(), o.l.pinned; used != 0 || pinned != 0 {
+		t.Errorf("%d bytes and %d pins are left", used, pinned)
+	}
+}

@@ -131,6 +131,11 @@ func TestChurn(t *testing.T) {
 		eventually(t, "all connections are gone", func() bool { return s.Stats().Open == 0 && s.Stats().Handshakes == 0 })
 		eventually(t, "descriptors are closed", func() bool { return openDescriptors(t) <= descriptors })
 		eventually(t, "goroutines are gone", func() bool { return ourGoroutines() <= goroutines })
+		s.ipMu.Lock()
+		if len(s.perIP) != 0 {
+			t.Errorf("%d addresses are remembered without a connection", len(s.perIP))
+		}
+		s.ipMu.Unlock()
 		if got := s.Stats().Accepted; got != int64(total) {
 			t.Errorf("%d accepted, want %d", got, total)
 		}

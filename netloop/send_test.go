@@ -286,13 +286,13 @@ func TestSlowReaderIsNotRead(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		body := make([]byte, 16<<10)
 		s, addr := listen(t, &handlerFuncs{}, func(o *Options) {
-			o.OutboundBytes = 64 << 10
+			o.OutboundBytes, o.MaxInFlight = 64<<10, 10_000
 			o.SocketSendBuffer = 32 << 10
 			o.SocketReceiveBuffer = 32 << 10
 			secureOption(t, secure)(o)
 		})
 		nc := dialMaybeTLS(t, addr, secure)
-		const total = 300
+		const total = 600
 		sent := make(chan struct{})
 		go func() {
 			defer close(sent)

@@ -125,7 +125,6 @@ func (c *conn) settleSlot(sl *slot, state uint8, r *Response, why error) {
 	sl.state, sl.resp, sl.why = state, r, why
 	c.owed--
 	c.uncharge(sl.cost)
-	sl.cost = 0
 	if c.closed {
 		c.dying() // bury releases
 		return
