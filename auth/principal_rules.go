@@ -215,6 +215,9 @@ func (r *principalRule) replace(subject string) string {
 			}
 		}
 		at = m[1]
+		if name.Len() > maxPrincipalName {
+			break // too long already, whatever follows
+		}
 	}
 	name.WriteString(subject[at:])
 	switch r.fold {
