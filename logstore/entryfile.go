@@ -206,14 +206,16 @@ func (t *entryFile[E]) search(before func(E) bool) int {
 }
 
 // writeEntries puts raw at its place in an index file, ends the file there and
-// makes it durable.
-func writeEntries(disk vfs.FS, name string, raw []byte, at int64) error {
+// makes it durable. When it made the file, the caller must make its name
+// durable: without it the entries are lost with the power.
+func writeEntries(disk vfs.FS, name string, raw []byte, at int64) (made bool, err error) {
 	f, err := disk.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
+		made = true
 		f, err = disk.Create(name)
 	}
 	if err != nil {
-		return fmt.Errorf("open %s: %w", name, err)
+		return made, fmt.Errorf("open %s: %w", name, err)
 	}
 	err = f.Truncate(at)
 	if err == nil && len(raw) > 0 {
@@ -226,7 +228,7 @@ func writeEntries(disk vfs.FS, name string, raw []byte, at int64) error {
 		err = cerr
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+		return made, fmt.Errorf("write %s: %w", name, err)
 	}
-	return nil
+	return made, nil
 }

@@ -251,7 +251,11 @@ func flushEntries[E any](s *Segment, t *entryFile[E], f *entryFormat[E], all boo
 	if len(raw) == 0 && f.suffix == suffixTxn {
 		return removeIfThere(s.log.store.fs, s.path()+f.suffix)
 	}
-	if err := writeEntries(s.log.store.fs, s.path()+f.suffix, raw, at); err != nil {
+	made, err := writeEntries(s.log.store.fs, s.path()+f.suffix, raw, at)
+	if made {
+		s.log.newNames.Store(true)
+	}
+	if err != nil {
 		return err
 	}
 	s.imu.Lock()
