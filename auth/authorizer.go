@@ -26,9 +26,11 @@ import (
 // User:*, which matches every type of principal too. Hosts match exactly or by
 // "*".
 //
-// One difference: hosts are compared as addresses, not as text. Kafka
-// compares with Java's long form of an IPv6 address, so that there an ACL for
-// "::1" matches nothing, a DENY as little as an ALLOW.
+// Two differences. Hosts are compared as addresses, not as text: Kafka compares
+// with Java's long form of an IPv6 address, so that there an ACL for "::1"
+// matches nothing, a DENY as little as an ALLOW. And the wildcard holds for names
+// that begin with a star too (group ids may), where Kafka 4.2 takes it for the
+// literal name "*" and passes it over.
 //
 // All methods are for any goroutine, take no lock and do not allocate.
 type Authorizer struct {

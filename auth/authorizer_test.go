@@ -1,8 +1,11 @@
 package auth
 
 import (
+	"bufio"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -405,6 +408,65 @@ func TestAuthorizerAgainstReference(t *testing.T) {
 	})
 }
 
+// TestAuthorizerAsKafka asks what Apache Kafka 4.2's StandardAuthorizer was
+// asked under random rules (testdata/acls.txt: a case with its
+// allow.everyone.if.no.acl.found; its ACLs; then decisions on a name and on any
+// resource of a type). Names that begin with a star are not asked for: see
+// Authorizer.
+func TestAuthorizerAsKafka(t *testing.T) {
+	f, err := os.Open("testdata/acls.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var a *Authorizer
+	image := &cluster.Image{}
+	var cache Decisions
+	asked, allowed := 0, 0
+	for in := bufio.NewScanner(f); in.Scan(); {
+		word := strings.Fields(in.Text())
+		number := func(i int) int8 {
+			n, err := strconv.Atoi(word[i])
+			if err != nil {
+				t.Fatal(in.Text(), err)
+			}
+			return int8(n)
+		}
+		switch word[0] {
+		case "case":
+			a = newAuthorizer(true, []string{"User:root"}, word[1] == "true")
+			image = &cluster.Image{}
+		case "acl":
+			image = &cluster.Image{Version: image.Version + 1, ACLs: append(slices.Clone(image.ACLs), cluster.ACL{ResourceType: number(1),
+				PatternType: number(2), ResourceName: word[3], Principal: word[4], Host: word[5], Operation: number(6), Permission: number(7)})}
+			a.update(image)
+		default:
+			p, err := ParsePrincipal(word[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			host, op, rt, name, want := netip.MustParseAddr(word[2]), Operation(number(3)), ResourceType(number(4)), []byte(word[5]), word[6] == "true"
+			got := a.AuthorizeAny(&p, host, op, rt)
+			if word[0] == "one" {
+				got = a.Authorize(&p, host, op, rt, name)
+				if cached := cache.Authorize(a, &p, host, op, rt, name); cached != got {
+					t.Errorf("%s: cached %v", in.Text(), cached)
+				}
+			}
+			if got != want {
+				t.Errorf("%s: %v, by the rules %v", in.Text(), got, image.ACLs)
+			}
+			asked++
+			if want {
+				allowed++
+			}
+		}
+	}
+	if asked < 1000 || allowed < 300 || asked-allowed < 300 {
+		t.Errorf("%d questions, %d allowed; is the file whole?", asked, allowed)
+	}
+}
+
 // TestUpdateShares says that a change of one pattern leaves the others' rules
 // as they are, and that an old image does not come back.
 func TestUpdateShares(t *testing.T) {
@@ -485,7 +547,7 @@ func TestDecisionsForget(t *testing.T) {
 }
 
 func TestAuthorizeAllocatesNothing(t *testing.T) {
-	a, name := manyRules()
+	a, name := manyRules(300, 20)
 	var d Decisions
 	d.Authorize(a, alice, host1, OpWrite, ResTopic, name)
 	for what, f := range map[string]func(){
@@ -499,14 +561,14 @@ func TestAuthorizeAllocatesNothing(t *testing.T) {
 	}
 }
 
-// manyRules is 10,000 ACLs of which a handful match.
-func manyRules() (*Authorizer, []byte) {
+// manyRules is many ACLs of which a handful match.
+func manyRules(literals, principals int) (*Authorizer, []byte) {
 	var acls []cluster.ACL
-	for i := range 9000 {
+	for i := range literals {
 		name := "team-" + string(rune('a'+i%26)) + "." + strings.Repeat("x", i%7) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
 		acls = append(acls, rule(PermissionAllow, "User:bob", OpRead, ResTopic, PatternLiteral, name, "*"))
 	}
-	for i := range 1000 {
+	for i := range principals {
 		acls = append(acls, rule(PermissionAllow, "User:u"+string(rune('0'+i%10))+string(rune('0'+i/10%10))+string(rune('0'+i/100)),
 			OpWrite, ResTopic, PatternPrefixed, "orders.", "*"))
 	}
@@ -516,7 +578,7 @@ func manyRules() (*Authorizer, []byte) {
 }
 
 func BenchmarkAuthorize(b *testing.B) {
-	a, name := manyRules()
+	a, name := manyRules(9000, 1000)
 	b.Run("rules", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
