@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,11 @@ func (s *Store) OpenLog(spec LogSpec) (*Log, error) {
 			return nil, err
 		}
 		if d == nil {
+			// It may lie in a directory that cannot be read: a new one would hide
+			// its records (Kafka: LogManager.getOrCreateLog).
+			if i := slices.IndexFunc(s.dirs, func(d *dir) bool { return d.offline.Load() }); i >= 0 {
+				return nil, fmt.Errorf("open log %s: no directory that is online has it and %s is offline: %w", name, s.dirs[i].path, ErrOffline)
+			}
 			return s.create(spec)
 		}
 		l := newLog(s, d, spec)
@@ -73,22 +79,27 @@ func (s *Store) withName(spec LogSpec, f func(name string) (*Log, error)) (*Log,
 func (s *Store) find(name string, spec LogSpec) (*dir, error) {
 	for _, d := range s.dirs {
 		path := filepath.Join(d.logs, name)
-		if d.offline.Load() {
-			continue
-		}
 		d.mu.Lock()
 		_, inCheckpoint := d.entries[logKey{spec.ID, spec.Partition}]
 		listed := d.names[name]
 		recovering := d.names != nil
 		d.mu.Unlock()
+		if d.offline.Load() {
+			if inCheckpoint || listed {
+				return nil, ErrOffline // it is there: a new one elsewhere would lose it
+			}
+			continue
+		}
 		if recovering && !listed {
 			continue
 		}
 		if inCheckpoint && d.clean && listed {
 			return d, nil
 		}
-		if _, err := s.fs.Stat(path); err != nil {
+		if _, err := s.fs.Stat(path); isMissing(err) {
 			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("look for a partition: %w", err)
 		}
 		id, have, err := readPartitionMetadata(s.fs, path)
 		if err != nil {
@@ -111,6 +122,9 @@ func (s *Store) find(name string, spec LogSpec) (*dir, error) {
 		if err := errors.Join(s.fs.Rename(path, stray), s.fs.SyncDir(d.logs)); err != nil {
 			return nil, fmt.Errorf("rename a stray partition: %w", err)
 		}
+		d.mu.Lock()
+		delete(d.names, name)
+		d.mu.Unlock()
 	}
 	return nil, nil
 }
