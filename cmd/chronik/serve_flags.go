@@ -50,7 +50,7 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.StringVar(&f.config, "config", "", "a file of key=value lines like Kafka's server.properties")
 	p.StringArrayVar(&f.limits, "limit", nil, "a number of the table of limits, name=value; repeat for more")
 	p.StringVar(&f.clusterID, "cluster-id", "", "must be the data directory's; empty takes what is there, or makes one")
-	p.Int32Var(&f.nodeID, "node-id", 0, "Kafka's node.id (default 1)")
+	p.Int32Var(&f.nodeID, "node-id", -1, "Kafka's node.id (default 1)")
 	p.StringVar(&f.journalDir, "journal-dir", "", "directory of the journals (default <data-dir>/journal)")
 	p.StringVar(&f.journalMax, "journal-max", "1GiB", "largest journal of one data directory")
 	p.DurationVar(&f.commitDelay, "commit-delay", 0, "wait before each sync, for disks with few operations per second")
@@ -79,13 +79,16 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 		}
 		static[strings.TrimSpace(key)] = strings.TrimSpace(value)
 	}
+	if f.nodeID >= 0 {
+		static["node.id"] = strconv.Itoa(int(f.nodeID))
+	}
 	o.Static = static
 	o.DataDirs = f.dataDirs
 	if len(o.DataDirs) == 0 && static["log.dirs"] == "" && static["log.dir"] == "" {
 		o.DataDirs = []string{"./chronik-data"}
 	}
 	o.Listeners, o.AdvertisedListeners, o.SecurityProtocols = f.listeners, f.advertised, f.protocols
-	o.ClusterID, o.NodeID = f.clusterID, f.nodeID
+	o.ClusterID = f.clusterID
 	o.JournalDir, o.CommitDelay, o.SegmentWrite = f.journalDir, f.commitDelay, f.writeMode
 	o.AllowWeakerTopics, o.DrainTimeout = f.weaker, f.drain
 	switch f.durability {
