@@ -23,6 +23,19 @@ const (
 	OS
 )
 
+// String is the mode's name, as the flag has it.
+func (d Durability) String() string {
+	switch d {
+	case Commit:
+		return "commit"
+	case Interval:
+		return "interval"
+	case OS:
+		return "os"
+	}
+	return "unknown"
+}
+
 // Options of a Store. The zero value of a field means its default.
 type Options struct {
 	// Dirs are the data directories; at least one.

@@ -31,8 +31,17 @@ type capture struct {
 	sizes []int64
 }
 
-// checkpoint runs one. With force it writes the file even when nothing changed.
+// checkpoint runs one. With force it writes the file even when nothing
+// changed. Before Ready there is none: it would give the frames up of logs
+// that are not open yet.
 func (d *dir) checkpoint(force bool) error {
+	if !d.store.ready.Load() {
+		return ErrNotReady
+	}
+	return d.saveAll(force)
+}
+
+func (d *dir) saveAll(force bool) error {
 	d.ckptMu.Lock()
 	defer d.ckptMu.Unlock()
 	began := time.Now()
@@ -68,6 +77,7 @@ func (d *dir) checkpoint(force bool) error {
 			}
 		}
 	}
+	d.store.files.shrink(d.store.logger)
 	d.store.stats.checkpoints.Add(1)
 	d.store.stats.checkpointNs.Store(int64(time.Since(began)))
 	return d.released(mark)

@@ -200,7 +200,12 @@ func (c *committer) run() {
 			c.rest = c.rest[n:]
 		}
 		clear(batch)
-		c.spare = batch[:0]
+		if c.spare = batch[:0]; cap(batch) > maxGroupEntries {
+			c.spare = nil // a burst must not hold its memory for ever
+		}
+		if err := c.syncDue(); err != nil {
+			c.d.fail(err)
+		}
 		if c.d.offline.Load() {
 			c.failAll(ErrOffline)
 		}
@@ -231,12 +236,20 @@ func (c *committer) wait() bool {
 		select {
 		case <-c.wake:
 		case <-c.timer.C:
-			if err := c.syncJournal(); err != nil {
+			if err := c.syncDue(); err != nil {
 				c.d.fail(err)
 			}
-			c.due = time.Time{}
 		}
 	}
+}
+
+// syncDue syncs what Interval mode has left unsynced for long enough.
+func (c *committer) syncDue() error {
+	if c.due.IsZero() || time.Now().Before(c.due) {
+		return nil
+	}
+	c.due = time.Time{}
+	return c.syncJournal()
 }
 
 func (c *committer) take() []entry {
@@ -466,7 +479,7 @@ func syncDirect(l *Log) error {
 		if s.next.Load() <= st.journaled || s.base >= st.to.offset {
 			continue
 		}
-		if err := s.sync(s.size.Load()); err != nil {
+		if err := s.sync(s.size.Load()); err != nil && !s.removed() {
 			return err
 		}
 	}
@@ -478,7 +491,7 @@ func (l *Log) syncNames() error {
 	if !l.newNames.Swap(false) {
 		return nil
 	}
-	if err := l.store.fs.SyncDir(l.path); err != nil {
+	if err := l.store.fs.SyncDir(l.path); err != nil && !l.deleted.Load() {
 		return fmt.Errorf("sync directory of a log: %w", err)
 	}
 	return nil

@@ -78,9 +78,7 @@ func TestFailedSyncThenClean(t *testing.T) {
 		r.ready()
 		served := r.readAll(l, 0, false)
 		disk.CutPower()
-		if err := r.s.Close(); err == nil {
-			t.Error("closing after a power cut succeeded")
-		}
+		r.abandon()
 		o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
 		r = mustRig(t, o)
 		l = r.open(specOf("t", 0))
@@ -276,9 +274,7 @@ func TestModes(t *testing.T) {
 			r.put(l, "strong", 1)
 		}
 		disk.CutPower()
-		if err := r.s.Close(); err == nil && c.mode == Commit {
-			t.Errorf("%s: closing after a power cut succeeded", what)
-		}
+		r.abandon()
 		o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
 		r = mustRig(t, o)
 		l = r.open(spec)

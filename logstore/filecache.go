@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"log/slog"
 	"sync"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
@@ -30,38 +31,60 @@ func (c *fileCache) opened(s *Segment) {
 		c.index[s] = len(c.open)
 		c.open = append(c.open, s)
 	}
-	var victims []vfs.File
-	crowded := false
-	for steps := 2 * len(c.open); len(c.open) > c.max; steps-- {
-		if steps == 0 {
-			crowded = true
-			break
-		}
+	victims := c.sweep(s)
+	crowded := len(c.open) > c.max
+	c.mu.Unlock()
+	closeAll(victims, s.log.store.logger)
+	if crowded {
+		s.log.dir.keeper.poke()
+	}
+}
+
+// shrink closes what a checkpoint has made clean.
+func (c *fileCache) shrink(logger *slog.Logger) {
+	c.mu.Lock()
+	victims := c.sweep(nil)
+	c.mu.Unlock()
+	closeAll(victims, logger)
+}
+
+// crowded reports whether more files are open than there should be.
+func (c *fileCache) crowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open) > c.max
+}
+
+// sweep moves the hand until few enough files are open, twice around at most.
+// Under mu; the caller closes what it returns.
+func (c *fileCache) sweep(keep *Segment) (victims []vfs.File) {
+	for steps := 2 * len(c.open); len(c.open) > c.max && steps > 0; steps-- {
 		if c.hand >= len(c.open) {
 			c.hand = 0
 		}
 		v := c.open[c.hand]
-		if v == s || v.used.Swap(false) {
+		if v == keep || v.used.Swap(false) {
 			c.hand++
 			continue
 		}
-		if f, out := v.evict(); out {
-			if f != nil {
-				victims = append(victims, f)
-			}
-			c.remove(v)
+		f, out := v.evict()
+		if !out {
+			c.hand++
 			continue
 		}
-		c.hand++
-	}
-	c.mu.Unlock()
-	for _, f := range victims {
-		if err := f.Close(); err != nil {
-			s.log.store.logger.Warn("closing a segment failed", "file", f.Name(), "err", err)
+		if f != nil {
+			victims = append(victims, f)
 		}
+		c.remove(v)
 	}
-	if crowded {
-		s.log.dir.keeper.poke()
+	return victims
+}
+
+func closeAll(files []vfs.File, logger *slog.Logger) {
+	for _, f := range files {
+		if err := f.Close(); err != nil {
+			logger.Warn("closing a segment failed", "file", f.Name(), "err", err)
+		}
 	}
 }
 

@@ -191,14 +191,14 @@ func readPartitionMetadata(disk vfs.FS, dir string) (id TopicID, ok bool, err er
 	if err != nil {
 		return id, false, err
 	}
+	if len(strings.Trim(string(b), "\x00\n ")) < len("version: 0\ntopic_id: ")+base64.RawURLEncoding.EncodedLen(len(id)) {
+		return id, false, nil // a create that a crash cut short
+	}
 	for line := range strings.Lines(string(b)) {
 		if v, found := strings.CutPrefix(strings.TrimSpace(line), "topic_id:"); found {
 			id, err = parseTopicID(strings.TrimSpace(v))
 			return id, err == nil, err
 		}
-	}
-	if len(strings.Trim(string(b), "\x00\n ")) < len("version: 0\ntopic_id: ") {
-		return id, false, nil // a create that a crash cut short
 	}
 	return id, false, fmt.Errorf("%s: no topic_id line", filepath.Join(dir, fileMetadata))
 }

@@ -207,11 +207,7 @@ func (j *journal) pressed() bool {
 
 // step is the size of the next file to make. Under mu.
 func (j *journal) step() int64 {
-	size := int64(firstJournalFile)
-	for size < j.total && size < largestJournal {
-		size *= 4
-	}
-	size = min(size, largestJournal, max(j.max/16, firstJournalFile))
+	size := min(4*j.total, largestJournal, max(j.max/16, firstJournalFile))
 	return max(size, int64(j.need+1)*journalBlock)
 }
 

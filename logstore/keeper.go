@@ -69,7 +69,7 @@ func (k *keeper) run() {
 			k.d.grewBadly(err)
 		}
 		k.d.sealAll()
-		if now.Sub(saved) >= k.d.store.opt.CheckpointEvery || k.d.appended.Load() >= checkpointBytes || k.d.journal.pressed() {
+		if now.Sub(saved) >= k.d.store.opt.CheckpointEvery || k.d.appended.Load() >= checkpointBytes || k.d.journal.pressed() || k.d.crowded(now.Sub(saved)) {
 			saved = now
 			if k.d.store.ready.Load() {
 				if err := k.d.checkpoint(false); err != nil {
@@ -87,6 +87,12 @@ func (k *keeper) run() {
 		}
 		k.d.unlink(now.UnixMilli())
 	}
+}
+
+// crowded: so many files are dirty that the bound on descriptors is passed; a
+// checkpoint makes them clean. Not more often than once a second.
+func (d *dir) crowded(since time.Duration) bool {
+	return since >= time.Second && d.store.files.crowded()
 }
 
 // grewBadly: without a new file the committer waits for a checkpoint, which is
@@ -142,7 +148,7 @@ func (d *dir) tidy(now int64) {
 		}
 		l.mu.Unlock()
 		for _, s := range *l.segs.Load() {
-			if !s.used.Load() {
+			if !s.used.Swap(false) {
 				s.trimIndexes()
 			}
 		}

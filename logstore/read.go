@@ -50,6 +50,9 @@ func (l *Log) Read(r Read) (Slice, error) {
 		return s, err
 	}
 	for {
+		if err := l.admit(); err != nil {
+			return s, err
+		}
 		version := l.version.Load()
 		seg, next := l.segmentFor(r.Offset)
 		if seg == nil {
@@ -245,8 +248,8 @@ func (s *Segment) aborted(out []AbortedTxn, from, to int64) (_ []AbortedTxn, don
 		s.imu.RLock()
 	}
 	defer s.imu.RUnlock()
-	for _, e := range s.txns.mem {
-		if e.last >= from && e.first < to {
+	for _, e := range s.txns.mem[s.txns.search(func(e txnEntry) bool { return e.last < from }):] {
+		if e.first < to {
 			out = append(out, AbortedTxn{ProducerID: e.producer, FirstOffset: e.first})
 		}
 		if e.stable >= to {

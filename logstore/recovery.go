@@ -42,6 +42,7 @@ type recovery struct {
 	newest  int32
 	touched map[*Segment]bool
 	damage  []damagedRange
+	seals   []sealing // handed over at the end: a seal trims what cut rewrites
 	buf     []byte
 }
 
@@ -215,7 +216,14 @@ func (r *recovery) cutIndexes(s *Segment, e *logEntry) error {
 		return err
 	}
 	r.l.store.logger.Warn("an index is rebuilt from its segment", "log", r.l.path, "segment", s.base)
-	return s.rebuildIndexes(r.cfg.IndexIntervalBytes)
+	if err := s.rebuildIndexes(r.cfg.IndexIntervalBytes); err != nil {
+		return err
+	}
+	if n := s.txns.count(); n < int(e.txnIndex) {
+		r.l.store.stats.damaged.Add(1)
+		r.l.store.logger.Error("the index of aborted transactions lost entries", "log", r.l.path, "segment", s.base, "entries", n, "want", e.txnIndex)
+	}
+	return nil
 }
 
 func cutEntries[E any](t *entryFile[E], n int, load func() error) error {
@@ -334,7 +342,7 @@ func (r *recovery) enter(base, pos int64) error {
 		old.addTime()
 		old.imu.Unlock()
 		old.rolled = true
-		l.dir.toSeal(old, encodeSnapshot(&l.prod))
+		r.seals = append(r.seals, sealing{old, encodeSnapshot(&l.prod)})
 	}
 	s := newEmptySegment(l, base)
 	s.created = l.store.nowMs()
@@ -535,5 +543,8 @@ func (r *recovery) publish() error {
 	}
 	l.epochs.truncateStart(l.marks.offsets().LogStart)
 	l.markDirty()
+	for _, x := range r.seals {
+		l.dir.toSeal(x.seg, x.snapshot)
+	}
 	return nil
 }

@@ -109,6 +109,14 @@ func (r *rig) close() {
 	}
 }
 
+// abandon closes a store whose disk is gone: only that its goroutines end
+// matters.
+func (r *rig) abandon() {
+	if err := r.s.Close(); err != nil && !errors.Is(err, vfs.ErrPowerCut) && !errors.Is(err, ErrOffline) {
+		r.t.Errorf("closing a store without its disk: %v", err)
+	}
+}
+
 func specOf(topic string, partition int32) LogSpec {
 	id := TopicID{}
 	copy(id[:], topic+"----------------")

@@ -96,6 +96,7 @@ func Open(o Options) (*Store, error) {
 		d.measure()
 		o.Go("committer", d.committer.run)
 		o.Go("keeper", d.keeper.run)
+		d.keeper.poke() // the ring has one small file
 	}
 	return s, nil
 }
@@ -174,10 +175,13 @@ func (s *Store) Ready(known func(topic string, id TopicID, partition int32) bool
 			continue
 		}
 		if err := d.renameStrays(known); err != nil {
+			if errors.Is(err, errNotOpened) {
+				return err
+			}
 			d.fail(err)
 			continue
 		}
-		if err := d.checkpoint(true); err != nil {
+		if err := d.saveAll(true); err != nil {
 			d.fail(err)
 			continue
 		}
@@ -197,6 +201,9 @@ func (s *Store) Ready(known func(topic string, id TopicID, partition int32) bool
 	return nil
 }
 
+// errNotOpened: Ready would release frames that nobody replayed.
+var errNotOpened = errors.New("logstore: a partition of the metadata has records in the journal and was not opened before Ready")
+
 // renameStrays renames the partitions away that the metadata does not know,
 // and forgets their checkpoint entries.
 func (d *dir) renameStrays(known func(topic string, id TopicID, partition int32) bool) error {
@@ -211,7 +218,13 @@ func (d *dir) renameStrays(known func(topic string, id TopicID, partition int32)
 		if err != nil {
 			return err
 		}
-		if (have && known(topic, id, partition)) || d.isOpen(path) {
+		if d.isOpen(path) {
+			continue
+		}
+		if have && known(topic, id, partition) {
+			if d.image != nil && len(d.image.frames[logKey{id, partition}]) > 0 {
+				return fmt.Errorf("%w: %s", errNotOpened, path)
+			}
 			continue
 		}
 		stray, err := strayName(path, suffixStrayDir)
