@@ -211,7 +211,9 @@ func TestLifeOfAGroup(t *testing.T) {
 	fs := vfs.NewMem()
 	w := openWorld(t, fs, "/data", map[string]string{"group.initial.rebalance.delay.ms": "0"})
 	w.topic("t", 4)
-	if got := await(func(done func(*kmsg.ListGroupsResponse)) { w.c.ListGroups(testClient, kmsg.NewPtrListGroupsRequest(), done) }); got.ErrorCode != 0 || len(got.Groups) != 0 {
+	if got := await(func(done func(*kmsg.ListGroupsResponse)) {
+		w.c.ListGroups(testClient, kmsg.NewPtrListGroupsRequest(), done)
+	}); got.ErrorCode != 0 || len(got.Groups) != 0 {
 		t.Fatalf("%+v", got)
 	}
 	join := func(id string) *kmsg.JoinGroupResponse {
@@ -350,7 +352,9 @@ func TestGroupConfig(t *testing.T) {
 			break
 		}
 	}
-	d := await(func(done func(*kmsg.ConsumerGroupDescribeResponseGroup)) { w.c.ConsumerGroupDescribe(testClient, "g", done) })
+	d := await(func(done func(*kmsg.ConsumerGroupDescribeResponseGroup)) {
+		w.c.ConsumerGroupDescribe(testClient, "g", done)
+	})
 	if d.State != "Stable" || len(d.Members) != 1 || len(d.Members[0].Assignment.TopicPartitions) != 1 {
 		t.Fatalf("%+v", d)
 	}
