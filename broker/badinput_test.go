@@ -15,7 +15,9 @@ import (
 // connection and nothing else.
 func TestBadFrames(t *testing.T) {
 	b := run(t, func(o *Options) { o.Static = map[string]string{"socket.request.max.bytes": "1000000"} })
-	length := func(n int32, rest ...byte) []byte { return append(binary.BigEndian.AppendUint32(nil, uint32(n)), rest...) }
+	length := func(n int32, rest ...byte) []byte {
+		return append(binary.BigEndian.AppendUint32(nil, uint32(n)), rest...)
+	}
 	header := func(key, version int16) []byte {
 		h := binary.BigEndian.AppendUint16(nil, uint16(key))
 		h = binary.BigEndian.AppendUint16(h, uint16(version))

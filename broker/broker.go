@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,7 @@ func Start(o Options) (*Broker, error) {
 	}
 	b := &Broker{
 		opt: o, static: o.Static, listeners: listeners, logger: o.Logger, started: time.Now(),
-		closing: make(chan struct{}), failed: make(chan error, 1), apis: newRegistry(table),
+		closing: make(chan struct{}), failed: make(chan error, 1), apis: newRegistry(slices.Concat(table, o.apis)),
 	}
 	b.debug = o.Logger.Enabled(context.Background(), slog.LevelDebug)
 	b.goroutines.b = b
@@ -117,12 +118,7 @@ func (b *Broker) start() error {
 	})
 	b.sessions.init(int(b.limit(limitFetchSessions)), b.limit(limitFetchPartitions))
 
-	b.store, err = logstore.Open(logstore.Options{
-		Dirs: o.DataDirs, FS: o.FS, JournalDir: o.JournalDir, JournalMax: o.JournalMax,
-		Durability: o.Durability, AllowWeakerTopics: o.AllowWeakerTopics, CommitDelay: o.CommitDelay,
-		SegmentWrite: o.SegmentWrite, MaxOpenFiles: o.MaxOpenFiles,
-		OnCommit: b.onCommit, OnOffline: b.onOffline, Logger: b.logger, Go: b.goroutines.Go,
-	})
+	b.store, err = logstore.Open(b.storeOptions())
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}

@@ -24,6 +24,7 @@ const (
 	limitFrame           = "request_bytes"
 	limitConnections     = "connections"
 	limitConnectionsIP   = "connections_per_ip"
+	limitStrangers       = "connections_not_logged_in"
 	limitInFlightBytes   = "requests_bytes_in_flight"
 	limitFetchSessions   = "fetch_sessions"
 	limitFetchPartitions = "fetch_session_partitions"
@@ -32,6 +33,8 @@ const (
 	limitBusy            = "parked_produces_per_loop"
 	limitPartitions      = "partitions"
 	limitCreate          = "partitions_per_create"
+	limitQueueBytes      = "commit_queue_bytes"
+	limitProducers       = "producers_per_partition"
 )
 
 // limits is the table. The values in force are read from the configuration at
@@ -41,6 +44,7 @@ var limits = []Limit{
 	{limitFrame, "socket.request.max.bytes", 100 << 20, "the connection is closed"},
 	{limitConnections, "max.connections", 1<<31 - 1, "the connection is refused"},
 	{limitConnectionsIP, "max.connections.per.ip", 1<<31 - 1, "the connection is refused"},
+	{limitStrangers, "", 1024, "of the connections that wait to log in the oldest is closed"},
 	{limitInFlightBytes, "", 0, "connections are not read until requests are answered (0: 1/8 of the memory, at most 1 GiB)"},
 	{limitFetchSessions, "max.incremental.fetch.session.cache.slots", 1000, "the session longest unused gives way when idle for 2 minutes, otherwise the fetch has no session"},
 	{limitFetchPartitions, "", 1_000_000, "further fetches have no session"},
@@ -48,6 +52,8 @@ var limits = []Limit{
 	{limitWorkers, "", 16, "requests wait for a worker, at most one per connection"},
 	{limitBusy, "", 4096, "the partition is answered with NOT_ENOUGH_REPLICAS, which clients retry"},
 	{limitPartitions, "", 200_000, "topics are refused with POLICY_VIOLATION"},
+	{limitQueueBytes, "", 64 << 20, "produces wait for the next commit"},
+	{limitProducers, "", 100_000, "a new producer id is answered with POLICY_VIOLATION"},
 	{limitCreate, "", 10_000, "the topic is refused with INVALID_PARTITIONS or POLICY_VIOLATION"},
 }
 

@@ -63,6 +63,8 @@ type Options struct {
 	// Version is what ApiVersions, logs and metrics call this build.
 	Version string
 	Logger  *slog.Logger
+
+	apis []*api // served besides the table; for tests
 }
 
 var errNoDataDir = errors.New("broker: no data directory is given; set DataDirs (--data-dir) or log.dirs")
