@@ -210,6 +210,12 @@ func (d *dir) startFresh(jpath string) error {
 // list notes the partitions that are here, clears leftovers of deletions, and
 // reads Kafka's recovery points when there is no checkpoint of ours.
 func (d *dir) list(found bool) error {
+	if !d.clean {
+		// A process that was killed may have left names that only the cache has.
+		if err := d.store.fs.SyncDir(d.logs); err != nil {
+			return fmt.Errorf("sync %s: %w", d.logs, err)
+		}
+	}
 	entries, err := d.store.fs.ReadDir(d.logs)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", d.logs, err)

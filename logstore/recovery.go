@@ -54,6 +54,7 @@ func (l *Log) recover() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := &recovery{l: l, cfg: l.cfg.Load(), touched: map[*Segment]bool{}}
+	l.newNames.Store(true) // a killed process may have left names that only the cache has
 	if err := r.run(); err != nil {
 		return err
 	}
