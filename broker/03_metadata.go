@@ -14,9 +14,9 @@ import (
 // Metadata: v0–13.
 //
 // v0: no topics means all; v1+: null means all, none means none. A topic that
-// does not exist is created when the broker and the request (v4+) allow it;
-// the answer waits for it, where Kafka tells UNKNOWN_TOPIC_OR_PARTITION and
-// lets the client come again. Authorised operations: of topics v8+, of the
+// does not exist is created when the broker and the request (v4+) allow it; the
+// answer waits until it is there, and tells UNKNOWN_TOPIC_OR_PARTITION as Kafka
+// does: the client comes again. Authorised operations: of topics v8+, of the
 // cluster v8–10.
 var metadataAPI = api{
 	key: keyMetadata, name: "Metadata", min: 0, max: 13, advertised: 0,
@@ -113,7 +113,10 @@ func (rq *request) metadata(r *kmsg.MetadataRequest, image *cluster.Image, all b
 	return resp
 }
 
-// autoCreate makes topics that a client asked for and describes them.
+// autoCreate makes topics that a client asked for. As in Kafka the answer is
+// UNKNOWN_TOPIC_OR_PARTITION even though they exist by now
+// (AutoTopicCreationManager): clients ask again, and those that list a topic that
+// they have just deleted must not see it come back whole.
 func (rq *request) autoCreate(r *kmsg.MetadataRequest, names []string) []kmsg.MetadataResponseTopic {
 	b := rq.s.b
 	set := b.settings.Load()
@@ -125,10 +128,12 @@ func (rq *request) autoCreate(r *kmsg.MetadataRequest, names []string) []kmsg.Me
 	image := b.cluster.Image()
 	out := make([]kmsg.MetadataResponseTopic, len(names))
 	for i, name := range names {
-		t := image.Topic(name)
 		switch {
-		case t != nil:
-			out[i] = rq.topicEntry(r, t, image)
+		case errs[i] == nil:
+			out[i] = topicError(name, errUnknownTopicOrPartition)
+		case image.Topic(name) != nil:
+			// Somebody else has made it meanwhile.
+			out[i] = rq.topicEntry(r, image.Topic(name), image)
 		case errors.Is(errs[i], cluster.ErrTopicName):
 			out[i] = topicError(name, errInvalidTopic)
 		case codeOf(errs[i]) == errInvalidReplicationFactor || codeOf(errs[i]) == errInvalidTopic:
