@@ -1,0 +1,527 @@
+package logstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chronik-stream/chronik/codec/record"
+	"github.com/chronik-stream/chronik/logstore/vfs"
+)
+
+// The crash model. A seed is a few lives of one disk. In each, a store is
+// opened, held against the model, used at random (producers with and without
+// transactions, rolls, checkpoints, retention, DeleteRecords, compaction,
+// topics deleted and made again), and harmed at random: the power goes before
+// any change, calls fail with EIO, the disk is full, a sync fails and leaves
+// its pages clean, checkpoints crawl while a small ring fills up. It ends by a
+// clean stop, a power cut or a kill.
+//
+// Held against the model, after each start:
+//
+//   - what was acknowledged is at its offset, nothing is there twice, nothing
+//     that was never sent, offsets without holes (but where compaction makes
+//     them; there the last record of each key is never lost);
+//   - the log start moved at most as far as it was told;
+//   - high watermark, last stable offset, aborted transactions and producer
+//     state are those of the records that are there.
+func TestCrashModel(t *testing.T) {
+	for seed := range uint64(crashSeeds(60)) {
+		w := &crashWorld{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 4)), disk: vfs.NewMem()}
+		for i := range 4 {
+			m := &crashLog{name: fmt.Sprint("topic", i), transactional: i%2 == 1, compacted: i == 3}
+			if m.compacted {
+				m.transactional = false
+			}
+			w.logs = append(w.logs, m)
+			w.renew(m)
+		}
+		for w.life = 0; w.life < 5 && !t.Failed(); w.life++ {
+			w.live()
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d, life %d (%s), after %q", seed, w.life, w.plan, w.story)
+		}
+	}
+}
+
+type crashWorld struct {
+	t       *testing.T
+	seed    uint64
+	rng     *rand.Rand
+	disk    *vfs.Mem
+	logs    []*crashLog
+	life    int
+	plan    string
+	harmed  bool // errors have an excuse in this life
+	s       *Store
+	counter int
+	mu      sync.Mutex
+	story   []string
+	off     []error // mu; why directories went offline in this life
+}
+
+// crashLog is the model of one topic.
+type crashLog struct {
+	name          string
+	id            TopicID
+	incarnation   int
+	transactional bool
+	compacted     bool
+	acked         map[int64]string // offset -> value
+	sent          map[string]bool
+	lastSent      map[string]string // key -> newest value tried, compacted topics
+	start, tried  int64             // log start: acknowledged, asked for
+	producers     [2]crashProducer
+	l             *Log
+}
+
+type crashProducer struct {
+	epoch int16
+	seq   int32
+	open  bool // a transaction may be open
+	lost  bool // an append failed: silent for the rest of this life
+}
+
+// renew makes a topic new, as metadata would.
+func (w *crashWorld) renew(m *crashLog) {
+	m.incarnation++
+	m.id = stageID(fmt.Sprintf("%s/%d", m.name, m.incarnation))
+	m.acked, m.sent, m.lastSent = map[int64]string{}, map[string]bool{}, map[string]string{}
+	m.start, m.tried = 0, 0
+	m.producers = [2]crashProducer{}
+}
+
+func (w *crashWorld) spec(m *crashLog) LogSpec {
+	c := DefaultLogConfig()
+	c.SegmentBytes, c.IndexIntervalBytes, c.FileDeleteDelayMs = 1500, 200, 0
+	c.RetentionMs = -1
+	c.BeforeMaxMs, c.AfterMaxMs = 1<<62, 1<<62
+	if m.compacted {
+		c.Compact, c.Delete, c.MinDirtyRatio = true, false, 0
+	}
+	return LogSpec{Topic: m.name, ID: m.id, Config: c, Epoch: int32(w.life + 1)}
+}
+
+func (w *crashWorld) live() {
+	w.harmed, w.off = false, nil
+	o := Options{
+		Dirs: []string{"/data1", "/data2"}, FS: w.disk, JournalMax: 2 << 20, DiskReserve: -1,
+		OnCommit: func(_ []Advance, done []Done) {
+			for _, d := range done {
+				d.Token.(chan error) <- d.Err
+			}
+		},
+		OnOffline: func(_ string, why error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.off = append(w.off, why)
+		},
+		Go:     func(_ string, f func()) { go f() },
+		Upkeep: UpkeepOptions{CleanerRate: -1, ScrubRate: -1, CleanerThreads: -1},
+	}
+	if w.rng.IntN(3) == 0 {
+		o.DirectBytes = 200
+	}
+	last := w.life == 4
+	if !last {
+		w.harm()
+	} else {
+		w.plan = "nothing"
+	}
+	s, err := Open(o)
+	w.s = s
+	if w.ok("open", err) {
+		if w.start() {
+			for range 30 + w.rng.IntN(50) {
+				if w.t.Failed() || !w.s.Usable() {
+					break
+				}
+				w.step()
+			}
+		}
+		w.end(last)
+		return
+	}
+	w.disk.CutPower()
+	w.disk = w.disk.Crash(w.rng, vfs.CrashOptions{})
+}
+
+// harm arranges what goes wrong in this life.
+func (w *crashWorld) harm() {
+	files := []string{"*.journal", "*.log", "*.index", "checkpoint.tmp", "*"}[w.rng.IntN(5)]
+	skip := w.rng.IntN(60)
+	switch k := w.rng.IntN(7); k {
+	case 0:
+		w.plan = "nothing"
+	case 1, 2:
+		at := 1 + w.rng.IntN(700)
+		if w.rng.IntN(4) == 0 {
+			at = 1 + w.rng.IntN(100) // in recovery
+		}
+		w.plan = fmt.Sprintf("power cut at %d", at)
+		w.disk.CrashAt(at)
+		w.harmed = true
+	case 3:
+		op := []vfs.Op{vfs.OpWrite, vfs.OpSync, vfs.OpSyncDir, vfs.OpRename, vfs.OpCreate, vfs.OpRead}[w.rng.IntN(6)]
+		f := vfs.Fault{Op: op, Path: files, Skip: skip, Err: syscall.EIO}
+		if op == vfs.OpWrite && w.rng.IntN(2) == 0 {
+			f.Short = 1 + w.rng.IntN(600)
+		}
+		if op == vfs.OpRead {
+			f.Path = "*.log" // an unreadable checkpoint is an error of Open
+		}
+		w.plan = fmt.Sprintf("EIO on %v of %s after %d", op, files, skip)
+		w.disk.Inject(f)
+		w.harmed = true
+	case 4:
+		w.plan = fmt.Sprintf("a sync of %s after %d fails and leaves the pages clean", files, skip)
+		w.disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: files, Skip: skip, Err: syscall.EIO, Clean: true})
+		w.harmed = true
+	case 5:
+		w.plan = "full disk"
+		w.harmed = true
+	case 6:
+		w.plan = "slow checkpoints"
+		w.disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "checkpoint.tmp", Times: -1, Hook: func() { wait(3 * time.Millisecond) }})
+	}
+}
+
+// ok reports success; a failure without an excuse fails the test.
+func (w *crashWorld) ok(what string, err error) bool {
+	if err == nil {
+		return true
+	}
+	if !w.harmed {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.t.Errorf("%s: %v (offline: %v)", what, err, w.off)
+	}
+	return false
+}
+
+func (w *crashWorld) start() bool {
+	for _, m := range w.logs {
+		l, err := w.s.OpenLog(w.spec(m))
+		if !w.ok("open log", err) {
+			return false
+		}
+		m.l = l
+	}
+	known := func(topic string, id TopicID, _ int32) bool {
+		return slices.ContainsFunc(w.logs, func(m *crashLog) bool { return m.name == topic && m.id == id })
+	}
+	if !w.ok("ready", w.s.Ready(known)) {
+		return false
+	}
+	for _, m := range w.logs {
+		w.check(m)
+		for i := range m.producers {
+			p := &m.producers[i]
+			*p = crashProducer{epoch: p.epoch + 1, open: p.open}
+		}
+	}
+	if n := w.s.Stats().Damaged; n != 0 {
+		w.t.Errorf("what happened is taken for damage %d times", n)
+	}
+	if w.plan == "full disk" {
+		u, err := w.disk.Usage("/")
+		if err != nil {
+			w.t.Error(err)
+		}
+		w.disk.SetCapacity(int64(u.Total-u.Free) + w.rng.Int64N(64<<10))
+	}
+	return !w.t.Failed()
+}
+
+func (w *crashWorld) end(last bool) {
+	w.disk.SetCapacity(1 << 40)
+	how := w.rng.IntN(3)
+	if last {
+		for _, m := range w.logs {
+			w.check(m)
+		}
+		how = 0
+	}
+	w.story = append(w.story, fmt.Sprintf("%s; %s", w.plan, []string{"stopped", "power cut", "killed"}[how]))
+	switch how {
+	case 0:
+		w.ok("close", w.s.Close())
+		w.disk = w.disk.Kill() // the same disk without its faults
+		if !last && w.harmed {
+			w.disk = w.disk.Crash(w.rng, vfs.CrashOptions{})
+		}
+	case 1:
+		w.disk.CutPower()
+		_ = w.s.Close() // on a dead disk
+		w.disk = w.disk.Crash(w.rng, vfs.CrashOptions{})
+	case 2:
+		w.disk.CutPower() // nothing it still does counts
+		_ = w.s.Close()
+		w.disk = w.disk.Kill()
+	}
+}
+
+func (w *crashWorld) step() {
+	m := w.logs[w.rng.IntN(len(w.logs))]
+	switch k := w.rng.IntN(40); {
+	case k == 0:
+		w.ok("checkpoint", w.s.Checkpoint())
+	case k == 1:
+		w.ok("roll", m.l.Roll(1))
+	case k == 2 && !m.compacted:
+		hw := m.l.Offsets().HighWatermark
+		to := m.start + w.rng.Int64N(max(hw-m.start, 0)/2+1)
+		m.tried = max(m.tried, to)
+		if start, err := m.l.DeleteRecords(to); w.ok("delete records", err) {
+			m.start = start
+		}
+	case k == 3 && !m.compacted:
+		// Retention by size; it may take everything.
+		c := w.spec(m).Config
+		c.RetentionBytes = int64(w.rng.IntN(4000))
+		m.l.SetConfig(c)
+		m.tried = max(m.tried, m.l.Offsets().HighWatermark)
+		// An earlier try may have moved the start and not made it durable.
+		if w.ok("retention", m.l.ExpireNow(1)) && w.ok("checkpoint", w.s.Checkpoint()) {
+			m.start = m.l.Offsets().LogStart
+		}
+		m.l.SetConfig(w.spec(m).Config)
+	case k == 4 && w.rng.IntN(3) == 0:
+		w.recreate(m)
+	case k == 5:
+		if m = w.logs[3]; w.ok("roll", m.l.Roll(1)) && w.ok("checkpoint", w.s.Checkpoint()) {
+			w.ok("compaction", w.s.CompactNow(int64(w.life)*1000))
+		}
+	default:
+		w.burst()
+	}
+}
+
+// recreate deletes a topic and makes it again under another id.
+func (w *crashWorld) recreate(m *crashLog) {
+	old := m.l
+	w.renew(m) // the metadata says so first
+	w.ok("delete", w.s.Delete(old))
+	l, err := w.s.CreateLog(w.spec(m))
+	if w.ok("create log again", err) {
+		m.l = l
+		return
+	}
+	m.l = old // closed: every use is refused
+}
+
+// burst appends to some logs at once and then waits for all of it.
+func (w *crashWorld) burst() {
+	type flight struct {
+		m      *crashLog
+		p      *crashProducer
+		values []string
+		base   int64
+		done   chan error
+	}
+	var flights []flight
+	for range 1 + w.rng.IntN(5) {
+		m := w.logs[w.rng.IntN(len(w.logs))]
+		p := &m.producers[w.rng.IntN(2)]
+		if p.lost {
+			continue
+		}
+		raw, values := w.next(m, p)
+		done := make(chan error, 1)
+		a, err := m.l.Append(&Append{Batches: raw, Origin: Coordinator, Token: done, Now: 1})
+		if !w.ok("append", err) {
+			p.lost = true
+			continue
+		}
+		flights = append(flights, flight{m, p, values, a.BaseOffset, done})
+	}
+	for _, f := range flights {
+		if !w.ok("commit", <-f.done) {
+			f.p.lost = true
+			continue
+		}
+		for i, v := range f.values {
+			f.m.acked[f.base+int64(i)] = v
+		}
+	}
+}
+
+// next is a producer's next batch: records, or the end of its transaction.
+func (w *crashWorld) next(m *crashLog, p *crashProducer) (raw []byte, values []string) {
+	id := int64(1)
+	if p == &m.producers[1] {
+		id = 2
+	}
+	// What an earlier life left open ends first, as fencing would do.
+	if p.open && (p.seq == 0 || w.rng.IntN(4) == 0) {
+		p.open = false
+		return markerBytes(w.t, id, p.epoch, w.rng.IntN(2) == 0, 1), nil
+	}
+	b := testBatch{ts: 1, producer: id, epoch: p.epoch, seq: p.seq, txn: m.transactional}
+	for range 1 + w.rng.IntN(3) {
+		w.counter++
+		key, value := fmt.Sprint(w.rng.IntN(5)), fmt.Sprintf("%d-%0*d", w.counter, w.rng.IntN(80), 0)
+		b.records = append(b.records, key, value)
+		values = append(values, value)
+		m.sent[value], m.lastSent[key] = true, value
+	}
+	p.seq += int32(len(values))
+	p.open = p.open || m.transactional
+	return b.bytes(w.t), values
+}
+
+// check holds a log against the model and takes over what the model could not
+// know: how far the log start got.
+func (w *crashWorld) check(m *crashLog) {
+	t := w.t
+	o := m.l.Offsets()
+	batches, err := readBatches(m.l, o.LogStart, false)
+	if err != nil {
+		if !w.ok("read", err) || errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+	}
+	if o.LogStart < m.start || o.LogStart > m.tried {
+		t.Errorf("%s starts at %d; told was %d, tried %d", m.name, o.LogStart, m.start, m.tried)
+	}
+	m.start = o.LogStart
+	if o.HighWatermark != o.LogEnd {
+		t.Errorf("%s: high watermark %d, log end %d at rest", m.name, o.HighWatermark, o.LogEnd)
+	}
+	there := map[int64]string{}
+	seen := map[string]bool{}
+	byKey := map[string]string{}
+	next := int64(-1)
+	for _, b := range batches {
+		if next >= 0 && (b.BaseOffset() < next || !m.compacted && b.BaseOffset() != next) {
+			t.Errorf("%s: a batch starts at %d, the one before ends at %d", m.name, b.BaseOffset(), next)
+		}
+		next = b.NextOffset()
+		for _, r := range recordsOf(t, []record.Batch{b}) {
+			if seen[r.value] {
+				t.Errorf("%s: %.20q is there twice", m.name, r.value)
+			}
+			if !m.sent[r.value] {
+				t.Errorf("%s: %.20q was never sent", m.name, r.value)
+			}
+			seen[r.value], there[r.offset], byKey[r.key] = true, r.value, r.value
+		}
+	}
+	if next >= 0 && next != o.LogEnd {
+		t.Errorf("%s: the last batch ends at %d, the log at %d", m.name, next, o.LogEnd)
+	}
+	for _, at := range slices.Sorted(maps.Keys(m.acked)) {
+		v := m.acked[at]
+		if at < o.LogStart || there[at] == v || m.compacted && there[at] == "" && !w.isLast(m, v) {
+			continue
+		}
+		t.Errorf("%s (incarnation %d): acknowledged %.20q at %d, there is %.20q; %+v", m.name, m.incarnation, v, at, there[at], o)
+	}
+	w.checkProducers(m, batches, o)
+	w.checkTxns(m, batches, o)
+}
+
+// isLast: nothing newer of its key was ever tried.
+func (w *crashWorld) isLast(m *crashLog, value string) bool {
+	for _, v := range m.lastSent {
+		if v == value {
+			return true
+		}
+	}
+	return false
+}
+
+// checkProducers: the state is that of the newest batches in the log.
+func (w *crashWorld) checkProducers(m *crashLog, batches []record.Batch, o Offsets) {
+	state := map[int64]Producer{}
+	for _, b := range batches {
+		p, ok := state[b.ProducerID()]
+		if !ok {
+			p.LastSequence = -1
+		}
+		if b.Control() {
+			if p.Epoch != b.ProducerEpoch() {
+				p.LastSequence = -1
+			}
+			p.Epoch = b.ProducerEpoch()
+		} else {
+			p.Epoch, p.LastSequence = b.ProducerEpoch(), b.LastSequence()
+		}
+		state[b.ProducerID()] = p
+	}
+	for _, p := range m.l.Producers() {
+		want, ok := state[p.ID]
+		if !ok {
+			if o.LogStart == 0 && !m.compacted {
+				w.t.Errorf("%s: producer %d is remembered and has no batch", m.name, p.ID)
+			}
+			continue
+		}
+		// Its data may lie below the log start.
+		if p.Epoch != want.Epoch || p.LastSequence != want.LastSequence && (want.LastSequence >= 0 || o.LogStart == 0) {
+			w.t.Errorf("%s: producer %+v, the log says epoch %d and sequence %d", m.name, p, want.Epoch, want.LastSequence)
+		}
+		delete(state, p.ID)
+	}
+	if len(state) > 0 {
+		w.t.Errorf("%s: producers %v are in the log and forgotten", m.name, state)
+	}
+}
+
+// checkTxns: what a committed reader sees is what the markers say.
+func (w *crashWorld) checkTxns(m *crashLog, batches []record.Batch, o Offsets) {
+	t := w.t
+	open := map[int64][]int64{} // producer -> offsets of its open transaction
+	aborted := map[int64]bool{}
+	for _, b := range batches {
+		id := b.ProducerID()
+		switch {
+		case b.Control():
+			if mark, _, _ := record.ParseMarker(b); !mark.Commit {
+				for _, at := range open[id] {
+					aborted[at] = true
+				}
+			}
+			delete(open, id)
+		case b.Transactional():
+			open[id] = append(open[id], b.BaseOffset())
+		}
+	}
+	stable := o.HighWatermark
+	for _, list := range open {
+		stable = min(stable, list[0])
+	}
+	if o.LastStable > stable || o.LogStart == 0 && o.LastStable != stable {
+		t.Errorf("%s: last stable offset %d, the log says %d (%+v)", m.name, o.LastStable, stable, o)
+	}
+	committed, err := readBatches(m.l, o.LogStart, true)
+	if !w.ok("committed read", err) {
+		return
+	}
+	for i, b := range committed {
+		if b.BaseOffset() != batches[i].BaseOffset() || b.NextOffset() > o.LastStable {
+			t.Errorf("%s: a committed read gives offset %d beyond %d", m.name, b.BaseOffset(), o.LastStable)
+		}
+		s, err := m.l.Read(Read{Offset: max(b.BaseOffset(), o.LogStart), MaxBytes: 1, MinOne: true, Committed: true})
+		if !w.ok("committed read", err) {
+			return
+		}
+		listed := slices.ContainsFunc(s.Aborted, func(a AbortedTxn) bool {
+			return a.ProducerID == b.ProducerID() && a.FirstOffset <= b.LastOffset()
+		})
+		if s.Len > 0 {
+			s.Seg.Release()
+		}
+		if !b.Control() && b.Transactional() && listed != aborted[b.BaseOffset()] {
+			t.Errorf("%s: the batch at %d is aborted: %v; the reader is told %v", m.name, b.BaseOffset(), aborted[b.BaseOffset()], s.Aborted)
+		}
+	}
+}
