@@ -29,11 +29,19 @@ type Segment struct {
 	// durable is how many bytes of the file a sync is known to have covered.
 	durable atomic.Int64
 
+	// smu keeps syncs of the file one after the other, so that none can succeed
+	// behind one that failed.
+	smu     sync.Mutex
+	syncErr error // smu; the first failure, answered ever after
+
 	fmu  sync.Mutex
 	file vfs.File // fmu; nil when closed
 	pins int      // fmu
 	gone bool     // fmu; deleted: close at the last unpin, never reopen by name
 	used atomic.Bool
+
+	growMu  sync.Mutex // held while the file is made longer or cut
+	trimmed bool       // growMu; the file has its final size
 
 	imu     sync.RWMutex
 	offsets entryFile[offsetEntry] // imu
@@ -50,6 +58,7 @@ type Segment struct {
 	created    int64 // ms; rolls go by it when firstTs is -1
 	sinceIndex int64 // bytes since the last index entry
 	rolled     bool  // no longer active
+	win        windows
 	sealed     atomic.Bool
 }
 
@@ -141,13 +150,24 @@ func (s *Segment) sync(upTo int64) error {
 	if s.durable.Load() >= upTo {
 		return nil
 	}
+	s.smu.Lock()
+	defer s.smu.Unlock()
+	if s.durable.Load() >= upTo { // by the one that held the lock
+		return nil
+	}
+	if s.syncErr != nil {
+		return s.syncErr
+	}
 	if err := s.pin(); err != nil {
 		return err
 	}
 	err := s.file.Datasync()
 	s.unpin()
 	if err != nil {
-		return fmt.Errorf("sync segment %s: %w", s.path(), err)
+		// The kernel has marked the pages clean and told this descriptor once: the
+		// next sync would succeed and be a lie (rule 11).
+		s.syncErr = fmt.Errorf("sync segment %s: %w", s.path(), err)
+		return s.syncErr
 	}
 	raise(&s.durable, upTo)
 	return nil
