@@ -101,7 +101,7 @@ func handleProduce(rq *request) kmsg.Response {
 	}
 	if req.Acks != 0 {
 		wait := max(time.Duration(req.TimeoutMillis)*time.Millisecond, minProduceWait)
-		rq.loop.nl.Schedule(&p.timer, rq.loop.nl.Now().Add(wait))
+		rq.loop.nl.Schedule(&p.timer, rq.received.Add(wait))
 	}
 	if rq.loop.busy.head != nil {
 		// Others wait for room already, and nobody overtakes them.

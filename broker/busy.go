@@ -1,20 +1,32 @@
 package broker
 
+import (
+	"time"
+
+	"github.com/chronik-stream/chronik/netloop"
+)
+
 // busyList is the produces of a loop that found the commit queue full, in the
 // order in which they came. Their connections are not served meanwhile, and
 // netloop stops reading from them once their slots are taken.
 type busyList struct {
 	head, tail *produce
 	n          int64
+	// again retries from time to time: an append that was refused after it had
+	// taken its room gives the room back without a commit.
+	again netloop.Timer
 }
+
+const retryEvery = 20 * time.Millisecond
 
 // park puts a produce at the end of the list, or refuses it when the list is
 // full.
 //
 // Why nothing is forgotten: hasBusy is raised before the log is asked once
 // more (by the retry that room posts), and committers look at it after every
-// group. So either that retry finds room, or the queue was not empty then and
-// another group ends later.
+// group, which they do after they have given its room back. So either that
+// retry finds room, or the queue was not empty then and another group ends
+// later.
 func (p *produce) park() {
 	l := p.loop
 	if l.busy.n >= l.b.limit(limitBusy) {
@@ -35,6 +47,10 @@ func (p *produce) park() {
 	if l.busy.n == 1 {
 		l.hasBusy.Store(true)
 		l.room()
+		if l.busy.again.Fire == nil {
+			l.busy.again.Fire = func(time.Time) { l.retryBusy() }
+		}
+		l.nl.Schedule(&l.busy.again, l.nl.Now().Add(retryEvery))
 	}
 }
 
@@ -54,6 +70,7 @@ func (l *loop) unpark(p *produce) {
 	l.busy.n--
 	if l.busy.n == 0 {
 		l.hasBusy.Store(false)
+		l.nl.Cancel(&l.busy.again)
 	}
 }
 
@@ -62,6 +79,7 @@ func (l *loop) retryBusy() {
 	for p := l.busy.head; p != nil; p = l.busy.head {
 		how := p.walk()
 		if how == walkBusy {
+			l.nl.Schedule(&l.busy.again, l.nl.Now().Add(retryEvery))
 			return
 		}
 		s := p.rq.s

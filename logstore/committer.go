@@ -289,11 +289,13 @@ func (c *committer) cycle(batch []entry) error {
 	if err := c.makeDurable(wrote); err != nil {
 		return err
 	}
+	// Before OnCommit tells: whoever met a full queue appends again from there,
+	// and nobody would tell him a second time.
+	c.release(batch)
 	c.finish(batch, false)
 	for _, l := range c.logs {
 		l.commit.adv = false
 	}
-	c.release(batch)
 	return nil
 }
 
