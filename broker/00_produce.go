@@ -12,7 +12,7 @@ import (
 	"github.com/chronik-stream/chronik/netloop"
 )
 
-// Produce: v3–13, advertised from 0 as Kafka 4.x does.
+// Produce: v0–13. v0–2 carry message sets of old formats; see produce_old.go.
 //
 // A partition's batch is appended on the loop; the answer waits, without
 // holding anything up, until every batch is as durable as the broker's mode
@@ -22,7 +22,7 @@ import (
 // Bytes: the request's frame is kept until the last append is done, since the
 // journal is written from it.
 var produceAPI = api{
-	key: keyProduce, name: "Produce", min: 3, max: 13, advertised: 0,
+	key: keyProduce, name: "Produce", min: 0, max: 13, advertised: 0,
 	resource: auth.ResTopic, operation: auth.OpWrite, place: onLoop, handle: handleProduce,
 }
 
@@ -41,6 +41,9 @@ type produce struct {
 	// packed and packErr are cur's batch in the topic's codec, from a worker.
 	packed  []byte
 	packErr error
+	// converted: packed is cur's message set as a batch (empty for an empty
+	// set), or packErr says why there is none.
+	converted bool
 	// txn is what the transaction coordinator has said; nil before it was asked.
 	txn *enlisted
 
@@ -157,11 +160,11 @@ func (p *produce) walk() walked {
 
 // repack has a worker bring a batch to the topic's codec; the walk goes on
 // from there.
-func (p *produce) repack(records []byte, want int8) {
+func (p *produce) repack(records []byte, want int8, level int) {
 	rq := p.rq
 	rq.resume = p.goOn
 	rq.offload(func() kmsg.Response {
-		p.packed, p.packErr = recompress(records, want)
+		p.packed, p.packErr = recompress(records, want, level)
 		return nil
 	})
 }
@@ -193,6 +196,13 @@ func (p *produce) one(in codec.ProducePartition) walked {
 		part.refuse(code, "")
 		return walkDone
 	}
+	if isOldSet(p.rq.version, in.Records) {
+		how := p.oneOld(part, target, in.Records)
+		if how != walkDone {
+			p.parts = p.parts[:len(p.parts)-1]
+		}
+		return how
+	}
 	records, code, why := checkRecords(in.Records, p.rq.version)
 	if code != errNone {
 		part.refuse(code, why)
@@ -212,7 +222,7 @@ func (p *produce) one(in codec.ProducePartition) walked {
 	if want := int8(target.topic.codec.Load()); want >= 0 && want != batchCodec(records) {
 		if p.packed == nil && p.packErr == nil {
 			p.parts = p.parts[:len(p.parts)-1]
-			p.repack(records, want)
+			p.repack(records, want, int(target.topic.level.Load()))
 			return walkWorker
 		}
 		records = p.packed

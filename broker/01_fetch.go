@@ -12,7 +12,7 @@ import (
 	"github.com/chronik-stream/chronik/netloop"
 )
 
-// Fetch: v4–18.
+// Fetch: v0–18. v0–3 get message sets of old formats; see fetch_old.go.
 //
 // A fetch reads every partition once and is answered when that is enough:
 // min_bytes were found, a partition has an error or diverges, nothing is asked
@@ -23,7 +23,7 @@ import (
 // Sessions (KIP-227) are in sessions.go. This broker is the only replica, so
 // that preferred_read_replica (KIP-392) is always -1.
 var fetchAPI = api{
-	key: keyFetch, name: "Fetch", min: 4, max: 18, advertised: 4,
+	key: keyFetch, name: "Fetch", min: 0, max: 18, advertised: 0,
 	resource: auth.ResTopic, operation: auth.OpRead, place: onLoop, handle: handleFetch,
 }
 
@@ -47,6 +47,12 @@ type fetch struct {
 	minBytes int64
 	bytes    int64 // found by the last read
 	urgent   bool  // the last read found an error or a diverging epoch
+	// Fetch v0–3: the partition to read first, whether the fetch holds the
+	// connection's later requests back, and whether a worker converted (or
+	// converts) what was read.
+	first      int
+	holds      bool
+	converting bool
 
 	timer  netloop.Timer
 	parked bool
@@ -75,6 +81,7 @@ type fetchPart struct {
 	offsets        logstore.Offsets
 	divergingEpoch int32
 	divergingEnd   int64
+	converted      memory // Fetch v0–3: the slice in the client's format
 
 	// What the last answer of the session told; -1 for nothing yet.
 	sentHW, sentStart int64
@@ -97,6 +104,9 @@ func handleFetch(rq *request) kmsg.Response {
 		f.refuse(code)
 		return nil
 	}
+	if f.old() {
+		f.limitOld()
+	}
 	f.read()
 	if f.enough() || req.MaxWaitMillis <= 0 {
 		f.respond()
@@ -116,7 +126,8 @@ func (f *fetch) read() {
 	f.drop()
 	f.bytes, f.urgent = 0, false
 	left := f.maxBytes
-	for _, fp := range f.parts {
+	for i := range f.parts {
+		fp := f.parts[(f.first+i)%len(f.parts)]
 		f.readOne(fp, left)
 		if fp.code != errNone || fp.divergingEpoch >= 0 {
 			f.urgent = true
@@ -154,8 +165,8 @@ func (f *fetch) readOne(fp *fetchPart, left int64) {
 		}
 	}
 	// The first partition with data gives at least one batch (KIP-74).
-	minOne := f.bytes == 0
-	if left == 0 && !minOne {
+	minOne := f.bytes == 0 || f.rq.version <= hardLimitFetch
+	if left == 0 && f.bytes > 0 {
 		fp.offsets = log.Offsets()
 		return
 	}
@@ -255,7 +266,11 @@ func (f *fetch) refuse(code errCode) {
 
 // respond builds the answer from the last read and gives it.
 func (f *fetch) respond() {
-	rq := f.rq
+	if f.old() && f.bytes > 0 && !f.converting {
+		f.convert()
+		return
+	}
+	rq, s, holds := f.rq, f.rq.s, f.holds
 	incremental := f.session != nil
 	sessionID := f.settle()
 	shown := f.parts[:0]
@@ -288,6 +303,11 @@ func (f *fetch) respond() {
 			extra += fp.slice.Len
 			fp.slice = logstore.Slice{}
 		}
+		if n := int64(len(fp.converted)); n > 0 {
+			out.Buf.B = w.Bytes()
+			out.Cut(fp.converted.span())
+			extra += n
+		}
 		if fp.code != errNone {
 			rq.failed = true
 		}
@@ -298,6 +318,9 @@ func (f *fetch) respond() {
 	f.leave()
 	f.loop.freeFetch(f)
 	rq.answer(out)
+	if holds {
+		s.unblock()
+	}
 }
 
 // result fills a partition's answer.
@@ -306,7 +329,7 @@ func (fp *fetchPart) result(r *codec.FetchResult, aborted []codec.FetchAborted, 
 		Partition: fp.index, ErrorCode: fp.code,
 		HighWatermark: fp.offsets.HighWatermark, LastStableOffset: fp.offsets.LastStable, LogStartOffset: fp.offsets.LogStart,
 		PreferredReadReplica: -1, DivergingEpoch: fp.divergingEpoch, DivergingEndOffset: fp.divergingEnd,
-		CurrentLeaderID: -1, CurrentLeaderEpoch: -1, RecordBytes: fp.slice.Len,
+		CurrentLeaderID: -1, CurrentLeaderEpoch: -1, RecordBytes: fp.slice.Len + int64(len(fp.converted)),
 	}
 	if fp.code == errFencedLeaderEpoch && fp.part != nil {
 		r.CurrentLeaderID, r.CurrentLeaderEpoch = node, fp.part.log.Epoch()
@@ -375,6 +398,7 @@ func (l *loop) freeFetch(f *fetch) {
 		f.parts = nil
 	}
 	f.rq, f.session, f.create, f.parked = nil, nil, false, false
+	f.first, f.holds, f.converting = 0, false, false
 	f.prev, f.next = nil, l.fetches
 	l.fetches = f
 }

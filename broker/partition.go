@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 
 	"github.com/chronik-stream/chronik/cluster"
+	"github.com/chronik-stream/chronik/codec/compress"
 	"github.com/chronik-stream/chronik/logstore"
 )
 
@@ -15,6 +17,8 @@ type topic struct {
 	internal bool
 	// codec is the topic's compression.type as Kafka's codec id, -1 for producer.
 	codec atomic.Int32
+	// level is the level that the topic has for that codec.
+	level atomic.Int32
 	// parts is replaced when the topic grows.
 	parts atomic.Pointer[[]*partition]
 }
@@ -119,7 +123,7 @@ func (ts *topics) remove(t *topic) {
 // is Store.OpenLog or Store.CreateLog) and gives them.
 func (b *Broker) openLogs(t *topic, ct *cluster.Topic, from int32, open func(logstore.LogSpec) (*logstore.Log, error)) ([]*partition, error) {
 	config := b.cluster.LogConfig(ct.Name)
-	t.codec.Store(int32(config.Codec))
+	b.readCodec(t, config.Codec)
 	image := b.cluster.Image()
 	parts := make([]*partition, 0, ct.Partitions-from)
 	for i := from; i < ct.Partitions; i++ {
@@ -144,8 +148,21 @@ func newTopic(ct *cluster.Topic) *topic {
 // reconfigure reads a topic's configuration again, after it changed.
 func (b *Broker) reconfigure(t *topic) {
 	config := b.cluster.LogConfig(t.name)
-	t.codec.Store(int32(config.Codec))
+	b.readCodec(t, config.Codec)
 	for _, p := range *t.parts.Load() {
 		p.log.SetConfig(config)
 	}
+}
+
+// readCodec reads the topic's compression.type and the level for it.
+func (b *Broker) readCodec(t *topic, codec int8) {
+	level := compress.DefaultLevel
+	if c := compress.Codec(codec); c == compress.Gzip || c == compress.LZ4 || c == compress.Zstd {
+		// Values were checked when they were set.
+		if n, err := strconv.Atoi(b.cluster.Topic(t.name, "compression."+c.String()+".level")); err == nil {
+			level = n
+		}
+	}
+	t.level.Store(int32(level))
+	t.codec.Store(int32(codec))
 }

@@ -17,7 +17,7 @@ const maxUnpacked = 64 << 20
 // (compression.type). The batch is checked first, since a new CRC would make a
 // damaged one look sound. The records themselves are checked by the log. Takes
 // long: not on a loop.
-func recompress(in []byte, want int8) ([]byte, error) {
+func recompress(in []byte, want int8, level int) ([]byte, error) {
 	b, err := record.Check(in)
 	if err != nil {
 		return nil, refuse(errCorruptMessage, fmt.Sprintf("The record batch cannot be read: %v.", err))
@@ -31,7 +31,7 @@ func recompress(in []byte, want int8) ([]byte, error) {
 	}
 	out := make([]byte, record.HeaderSize, record.HeaderSize+len(payload)/2)
 	copy(out, b[:record.HeaderSize])
-	out, err = compress.Append(out, payload, compress.Codec(want), compress.DefaultLevel)
+	out, err = compress.Append(out, payload, compress.Codec(want), level)
 	if err != nil {
 		return nil, fmt.Errorf("broker: recompress a batch: %w", err)
 	}

@@ -1,0 +1,219 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-stream/chronik/codec/record"
+	"github.com/chronik-stream/chronik/logstore"
+	"github.com/chronik-stream/chronik/netloop"
+)
+
+// Fetch v0–3 wants message sets of format 0 (v0–1) or 1 (v2–3), which the log
+// does not hold. Each answer is converted by a worker, batch after batch, into
+// memory that downConvertBytes bounds.
+//
+// As in Kafka 3.9 (KafkaApis.maybeConvertFetchedData): headers and control
+// batches are left out, data of aborted transactions is not (such clients read
+// uncommitted), and zstd is refused with UNSUPPORTED_COMPRESSION_TYPE. v0–2 have
+// no bytes for the whole request, and a partition's bytes are a hard limit, at
+// which a message may be cut; v3 gets one batch at least (KIP-74).
+//
+// Two things are better than there. A range of control batches alone is passed
+// over, where 3.9 sends a message that the client finds too large for ever. And
+// of an uncompressed batch larger than the limit the first messages are sent.
+//
+// An old client waits for each answer before it asks again, so that nothing is
+// lost when its connection is held while its fetch is parked or converted; and
+// the order of its requests is kept with no more ado.
+
+const (
+	// firstBatchFetch is the first Fetch that gets the log's bytes.
+	firstBatchFetch = 4
+	// hardLimitFetch is the last Fetch whose partition bytes are a hard limit.
+	hardLimitFetch = 2
+	// downConvertChunk is how much is read from a segment at once, if a batch
+	// is not larger.
+	downConvertChunk = 256 << 10
+)
+
+func (f *fetch) old() bool { return f.rq.version < firstBatchFetch }
+
+// limitOld bounds an old fetch: each answer lies in memory as a whole.
+func (f *fetch) limitOld() {
+	f.maxBytes = min(f.maxBytes, f.loop.b.limit(limitDownConvert))
+	f.minBytes = min(f.minBytes, f.maxBytes)
+	if f.rq.version <= hardLimitFetch && len(f.parts) > 1 {
+		// Whoever comes first may take all the bytes: let it be anyone.
+		f.first = rand.IntN(len(f.parts))
+	}
+}
+
+// hold keeps the connection's later requests back while an old fetch waits.
+func (f *fetch) hold() {
+	if f.old() && !f.holds {
+		f.holds, f.rq.s.busy = true, true
+	}
+}
+
+// convert has a worker convert what was read; the answer follows.
+func (f *fetch) convert() {
+	// The worker's end lets the connection go on.
+	f.holds, f.converting = false, true
+	magic := int8(0)
+	if f.rq.version >= 2 {
+		magic = 1
+	}
+	f.rq.resume = func() bool {
+		f.respond()
+		return true
+	}
+	f.rq.offload(func() kmsg.Response {
+		defer f.drop() // also when it panics
+		for _, fp := range f.parts {
+			if fp.slice.Len > 0 {
+				fp.convert(magic, f.rq.version <= hardLimitFetch, f.maxBytes, f.loop.b)
+			}
+		}
+		return nil
+	})
+}
+
+// convert fills fp.converted from fp.slice; all is what the whole answer has
+// room for. Worker.
+func (fp *fetchPart) convert(magic int8, hard bool, all int64, b *Broker) {
+	limit := min(int64(max(fp.maxBytes, 0)), all)
+	most := max(limit, fp.slice.Len)
+	next := fp.offset
+	for {
+		err := fp.convertRange(magic, hard, limit, most, next)
+		switch {
+		case errors.Is(err, record.ErrZstd) && len(fp.converted) == 0:
+			fp.refuseOld(errUnsupportedCompression)
+			return
+		case errors.Is(err, record.ErrZstd):
+			return // the next fetch finds it first
+		case err != nil && len(fp.converted) == 0:
+			b.logger.Error("a batch cannot be converted for an old client", "topic", fp.part.topic.name, "partition", fp.index, "error", err)
+			fp.refuseOld(errCorruptMessage)
+			return
+		case err != nil || len(fp.converted) > 0:
+			return
+		}
+		// All of it was control batches or lay below the offset: go on behind.
+		next = fp.slice.NextOffset
+		fp.slice.Seg.Release()
+		fp.slice = logstore.Slice{}
+		s, err := fp.part.log.Read(logstore.Read{Offset: next, MaxBytes: int(limit), MinOne: true})
+		if err != nil {
+			fp.refuseOld(codeOf(err))
+			return
+		}
+		if fp.slice = s; s.Len == 0 {
+			return
+		}
+	}
+}
+
+// convertRange converts the batches of fp.slice from offset first on, until
+// there are most bytes.
+func (fp *fetchPart) convertRange(magic int8, hard bool, limit, most, first int64) error {
+	var chunk []byte
+	for at := int64(0); at < fp.slice.Len; {
+		batch, err := fp.batchAt(&chunk, at)
+		if err != nil {
+			return err
+		}
+		at += int64(len(batch))
+		set, err := record.DownConvert(fp.converted, batch, magic, first, maxUnpacked)
+		if err != nil {
+			return err
+		}
+		if len(fp.converted) > 0 && int64(len(set)) > most {
+			return nil // it does not fit behind the others
+		}
+		fp.converted = set
+		if hard && int64(len(batch)) > limit && int64(len(set)) > limit {
+			fp.converted = set[:limit]
+			return nil
+		}
+	}
+	return nil
+}
+
+// batchAt reads the batch at a position of the slice. chunk is what was read
+// last, and begins with that batch unless it is used up.
+func (fp *fetchPart) batchAt(chunk *[]byte, at int64) ([]byte, error) {
+	s := &fp.slice
+	if s.Mem != nil {
+		return cutBatch(s.Mem[at:])
+	}
+	batch, err := cutBatch(*chunk)
+	if errors.Is(err, io.ErrShortBuffer) {
+		size := int64(downConvertChunk)
+		if len(*chunk) >= batchHeaderBytes {
+			size = max(size, int64(record.Batch(*chunk).Size()))
+		}
+		*chunk = make([]byte, min(size, s.Len-at))
+		if _, err := s.Seg.ReadAt(*chunk, s.Off+at); err != nil {
+			return nil, fmt.Errorf("broker: read records to convert: %w", err)
+		}
+		batch, err = cutBatch(*chunk)
+		if errors.Is(err, io.ErrShortBuffer) && size < int64(record.Batch(*chunk).Size()) {
+			return fp.batchAt(chunk, at)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	*chunk = (*chunk)[len(batch):]
+	return batch, nil
+}
+
+// cutBatch gives the first batch of b, or io.ErrShortBuffer.
+func cutBatch(b []byte) ([]byte, error) {
+	if len(b) < batchHeaderBytes {
+		return nil, io.ErrShortBuffer
+	}
+	size := record.Batch(b).Size()
+	if size > len(b) {
+		return nil, io.ErrShortBuffer
+	}
+	if size < batchHeaderBytes {
+		return nil, record.ErrLength
+	}
+	return b[:size:size], nil
+}
+
+// refuseOld makes a partition's answer an error.
+func (fp *fetchPart) refuseOld(code errCode) {
+	fp.code, fp.converted = code, nil
+	fp.offsets = logstore.Offsets{LogStart: -1, HighWatermark: -1, LastStable: -1, LogEnd: -1}
+}
+
+// memory is converted records as a part of a response.
+type memory []byte
+
+// Fd has none: the bytes lie in memory.
+func (m memory) Fd() (int, bool) { return 0, false }
+
+// ReadAt is io.ReaderAt.
+func (m memory) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off > int64(len(m)) {
+		return 0, io.EOF
+	}
+	n := copy(p, m[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// span is the range that sends it.
+func (m memory) span() netloop.Range {
+	return netloop.Range{File: m, Len: int64(len(m)), Mem: m, Hot: true}
+}
