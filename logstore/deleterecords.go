@@ -24,11 +24,13 @@ func (l *Log) DeleteRecords(before int64) (int64, error) {
 	if !c.reserve(0, true) {
 		return 0, ErrBusy
 	}
+	// The start moves before its frame is pushed: a checkpoint that covers the
+	// frame, and lets the journal forget it, then has captured the start.
+	l.raiseStart(before)
 	w := newWaiter()
 	c.push(entry{log: l, kind: entryStart, first: max(before, o.LogStart), token: w})
 	if err := <-w.done; err != nil {
 		return 0, err
 	}
-	l.raiseStart(before)
 	return l.Offsets().LogStart, nil
 }
