@@ -115,8 +115,14 @@ func (l *Log) appendLocked(a *Append, cfg *LogConfig, sum *appendSummary) (res A
 	return res, nil
 }
 
-// write puts bytes into the active segment's file. Under mu.
+// write puts bytes into the active segment's file: through its window, or by
+// pwrite. Under mu.
 func (l *Log) write(seg *Segment, p []byte, pos int64) error {
+	if done, err := l.dir.mapper.put(seg, p, pos); err != nil {
+		return l.dir.ioError(fmt.Errorf("append to segment %s: %w", seg.path(), err))
+	} else if done {
+		return nil
+	}
 	if err := seg.pin(); err != nil {
 		return l.dir.ioError(err)
 	}

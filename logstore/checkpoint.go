@@ -29,6 +29,9 @@ type capture struct {
 	start int64
 	segs  []*Segment
 	sizes []int64
+	// closed is how many of segs are rolled: they are trimmed, since nothing
+	// but the file's size tells later where they end.
+	closed int
 }
 
 // checkpoint runs one. With force it writes the file even when nothing
@@ -116,6 +119,9 @@ func (l *Log) capture(generation uint32) *capture {
 		if s.durable.Load() < size || s == l.active || !s.sealed.Load() {
 			c.segs = append(c.segs, s)
 			c.sizes = append(c.sizes, size)
+			if s.rolled {
+				c.closed++
+			}
 		}
 	}
 	if l.failed.Load() {
@@ -213,7 +219,13 @@ func (c *capture) sync() error {
 		return nil
 	}
 	for i, s := range c.segs {
-		err := s.sync(c.sizes[i])
+		var err error
+		if i < c.closed {
+			_, err = s.trim(true)
+		}
+		if err == nil {
+			err = s.sync(c.sizes[i])
+		}
 		if err == nil {
 			err = s.flushIndexes()
 		}

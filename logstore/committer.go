@@ -437,6 +437,7 @@ func (c *committer) makeDurable(wrote bool) error {
 	}
 	for _, l := range c.logs {
 		if st := &l.commit; st.direct {
+			l.direct.Store(true)
 			st.journaled = st.to.offset
 			c.proofs = append(c.proofs, proof{l, st.to})
 			c.d.store.stats.direct.Add(1)

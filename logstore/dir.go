@@ -42,6 +42,7 @@ type dir struct {
 
 	committer *committer
 	keeper    *keeper
+	mapper    *mapper
 
 	appended atomic.Int64 // bytes since the last checkpoint
 	offline  atomic.Bool

@@ -84,6 +84,7 @@ func (k *keeper) run() {
 		if now.Sub(tidied) >= tidyEvery {
 			tidied = now
 			k.d.tidy(now.UnixMilli())
+			k.d.mapper.tidy()
 		}
 		k.d.unlink(now.UnixMilli())
 	}
@@ -146,6 +147,7 @@ func (d *dir) tidy(now int64) {
 		if n := l.prod.expire(now - d.store.opt.ProducerExpiration.Milliseconds()); n > 0 {
 			l.markDirty()
 		}
+		l.direct.Store(false)
 		l.mu.Unlock()
 		for _, s := range *l.segs.Load() {
 			if !s.used.Swap(false) {

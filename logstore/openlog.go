@@ -217,6 +217,9 @@ func (s *Store) Delete(l *Log) error {
 	l.deleted.Store(true)
 	l.mu.Lock()
 	segs := l.segs.Load()
+	if l.active != nil {
+		l.dir.mapper.release(l.active)
+	}
 	l.mu.Unlock()
 	s.mu.Lock()
 	delete(s.logs, l.key())

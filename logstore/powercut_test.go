@@ -80,6 +80,9 @@ func (c *cutter) run(disk *vfs.Mem) *vfs.Mem {
 	if c.seed%3 == 0 {
 		o.DirectBytes = 300
 	}
+	if c.seed%2 == 0 {
+		o.SegmentWrite = "mmap"
+	}
 	if c.seed%5 == 0 {
 		disk.CrashAt(disk.Ops() + c.rng.IntN(120)) // often in recovery
 	} else {
@@ -90,6 +93,8 @@ func (c *cutter) run(disk *vfs.Mem) *vfs.Mem {
 	}
 	r, err := openRig(c.t, o)
 	if err == nil {
+		m := r.s.dirs[0].mapper
+		m.hot, m.size = 2, 4096
 		c.live(r, disk)
 		err = r.s.Close()
 		if c.life == 3 && err != nil {

@@ -61,6 +61,8 @@ func (l *Log) roll(now int64) (*Segment, error) {
 	old.addTime()
 	old.imu.Unlock()
 	old.rolled = true
+	s.win.appends = old.win.appends // a hot log stays hot
+	l.dir.mapper.release(old)
 	segs := append(slices.Clone(*l.segs.Load()), s)
 	l.newNames.Store(true)
 	l.segs.Store(&segs)

@@ -130,13 +130,8 @@ func (s *Segment) seal(snapshot []byte) error {
 		return err
 	}
 	defer s.unpin()
-	if have, err := s.file.Size(); err != nil {
-		return fmt.Errorf("size of segment: %w", err)
-	} else if have > size {
-		if err := s.file.Truncate(size); err != nil {
-			return fmt.Errorf("trim segment: %w", err)
-		}
-		s.durable.Store(0)
+	if _, err := s.trim(true); err != nil {
+		return err
 	}
 	if err := s.sync(size); err != nil {
 		return err

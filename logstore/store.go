@@ -92,10 +92,12 @@ func Open(o Options) (*Store, error) {
 	for _, d := range s.dirs {
 		d.committer = newCommitter(d)
 		d.keeper = newKeeper(d)
+		d.mapper = newMapper(d)
 		d.journal.poke = d.keeper.poke
 		d.measure()
 		o.Go("committer", d.committer.run)
 		o.Go("keeper", d.keeper.run)
+		o.Go("mapper", d.mapper.run)
 		d.keeper.poke() // the ring has one small file
 	}
 	return s, nil
@@ -322,6 +324,8 @@ func (s *Store) Close() error {
 func (d *dir) close() error {
 	d.committer.stop()
 	d.keeper.stop()
+	d.dropWindows()
+	d.mapper.stop()
 	var errs []error
 	if !d.offline.Load() && d.store.ready.Load() {
 		errs = append(errs, d.closeCleanly())
@@ -330,8 +334,46 @@ func (d *dir) close() error {
 	return errors.Join(errs...)
 }
 
+// dropWindows gives the windows of all logs to the mapper to unmap.
+func (d *dir) dropWindows() {
+	for _, l := range d.store.Logs() {
+		if l.dir != d {
+			continue
+		}
+		l.mu.Lock()
+		if l.active != nil {
+			d.mapper.release(l.active)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// trimAll ends the files of active segments where their logs end, so that a
+// stopped directory is what Kafka would have left.
+func (d *dir) trimAll() error {
+	for _, l := range d.store.Logs() {
+		if l.dir != d || !l.grown.Swap(false) {
+			continue
+		}
+		cut, err := l.active.trim(false)
+		if err != nil {
+			return err
+		}
+		if cut {
+			l.mu.Lock()
+			l.markDirty()
+			l.mu.Unlock()
+		}
+	}
+	return nil
+}
+
 func (d *dir) closeCleanly() error {
 	d.sealAll()
+	if err := d.trimAll(); err != nil {
+		d.fail(err)
+		return err
+	}
 	if err := d.checkpoint(true); err != nil {
 		return err
 	}

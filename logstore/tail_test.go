@@ -126,7 +126,10 @@ func reopenCut(t *testing.T, disk *vfs.Mem) (*rig, *Log) {
 	t.Helper()
 	r := mustRig(t, rigOptions(disk))
 	l := r.open(specOf("t", 0))
-	return r.ready(), l
+	if err := r.s.Ready(func(topic string, _ TopicID, _ int32) bool { return topic == "t" }); err != nil {
+		t.Fatal(err)
+	}
+	return r, l
 }
 
 // TestDamagedGroupIsLoud flips a byte in an acknowledged group whose records

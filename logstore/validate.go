@@ -25,7 +25,7 @@ func (l *Log) validate(a *Append, cfg *LogConfig) (sum appendSummary, err error)
 	if a.Origin == Client {
 		rules.NeedKeys = cfg.Compact
 		rules.Times = !cfg.LogAppendTime
-		rules.Earliest, rules.Latest = window(a.Now, cfg)
+		rules.Earliest, rules.Latest = timeWindow(a.Now, cfg)
 	}
 	if cfg.LogAppendTime {
 		sum.appended = a.Now
@@ -61,8 +61,8 @@ func (l *Log) validate(a *Append, cfg *LogConfig) (sum appendSummary, err error)
 	return sum, nil
 }
 
-// window is what message.timestamp.before.max.ms and .after.max.ms allow.
-func window(now int64, cfg *LogConfig) (earliest, latest int64) {
+// timeWindow is what message.timestamp.before.max.ms and .after.max.ms allow.
+func timeWindow(now int64, cfg *LogConfig) (earliest, latest int64) {
 	earliest, latest = math.MinInt64, math.MaxInt64
 	if cfg.BeforeMaxMs < math.MaxInt64-max(now, 0) {
 		earliest = now - cfg.BeforeMaxMs

@@ -1,0 +1,148 @@
+package logstore
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chronik-stream/chronik/logstore/vfs"
+)
+
+// windowRig has small windows for logs that are hot at once.
+func windowRig(t *testing.T, disk *vfs.Mem, change func(*Options)) *rig {
+	o := rigOptions(disk)
+	o.SegmentWrite = "mmap"
+	if change != nil {
+		change(&o)
+	}
+	r := mustRig(t, o)
+	for _, d := range r.s.dirs {
+		d.mapper.hot, d.mapper.size = 1, 8192
+	}
+	return r
+}
+
+func (l *Log) windowed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.active.win.cur != nil
+}
+
+// TestWindows: appends through windows, over their ends and over rolls, read
+// and reopen like any other, and nothing stays mapped or too long.
+func TestWindows(t *testing.T) {
+	disk := vfs.NewMem()
+	r := windowRig(t, disk, nil).ready()
+	spec := specOf("t", 0)
+	spec.Config.SegmentBytes = 30_000
+	l := r.open(spec)
+	var want []got
+	through := 0
+	for i := range 400 {
+		text := fmt.Sprint(i, strings.Repeat("x", i%200))
+		r.put(l, text, 1)
+		want = append(want, got{int64(i), text + "/0"})
+		if l.windowed() {
+			through++
+		}
+	}
+	if through < 100 {
+		t.Errorf("only %d of 400 appends met a window", through)
+	}
+	if have := r.readAll(l, 0, false); !slices.Equal(have, want) {
+		t.Error("what was read differs")
+	}
+	if n := r.s.dirs[0].mapper.mapped.Load(); n <= 0 {
+		t.Errorf("%d bytes are mapped", n)
+	}
+	r.close()
+	if names, maps := disk.OpenFiles(); len(names) > 0 || maps > 0 {
+		t.Errorf("left open: %v, %d maps", names, maps)
+	}
+	for _, s := range *l.segs.Load() {
+		info, err := disk.Stat(s.path() + suffixLog)
+		if err != nil || info.Size() != s.size.Load() {
+			t.Errorf("segment %d has %d bytes on disk, %d in the log: %v", s.base, info.Size(), s.size.Load(), err)
+		}
+	}
+	r = windowRig(t, disk, nil)
+	l = r.open(spec)
+	r.ready()
+	if have := r.readAll(l, 0, false); !slices.Equal(have, want) {
+		t.Error("what was read after a clean stop differs")
+	}
+	r.close()
+}
+
+// TestWindowBudget: more hot logs than windows; the idle ones give theirs up.
+func TestWindowBudget(t *testing.T) {
+	r := windowRig(t, vfs.NewMem(), func(o *Options) { o.WindowBudget = 4 * 8192 }).ready()
+	var logs []*Log
+	for i := range 20 {
+		l := r.open(specOf("t", int32(i)))
+		logs = append(logs, l)
+		eventually(t, "a hot log gets a window", func() bool {
+			r.put(l, "x", 1)
+			return l.windowed()
+		})
+		if n := r.s.dirs[0].mapper.mapped.Load(); n > 4*8192 {
+			t.Fatalf("%d bytes are mapped, the budget is %d", n, 4*8192)
+		}
+	}
+	if logs[0].windowed() {
+		t.Error("the oldest log still has its window")
+	}
+	r.close()
+}
+
+// TestWindowErrors: a full disk leaves appends on pwrite; a disk that does not
+// keep reservations is never mapped; the direct path writes by pwrite.
+func TestWindowErrors(t *testing.T) {
+	disk := vfs.NewMem()
+	r := windowRig(t, disk, nil).ready()
+	l := r.open(specOf("t", 0))
+	remove := disk.Inject(vfs.Fault{Op: vfs.OpAllocate, Err: syscall.ENOSPC, Times: -1})
+	r.put(l, "x", 1)
+	eventually(t, "the window was tried", func() bool { return r.s.dirs[0].full.Load() })
+	remove()
+	r.s.dirs[0].measure()
+	r.put(l, "y", 1)
+	r.close()
+
+	disk = vfs.NewMem()
+	disk.SetReserves(false)
+	r = windowRig(t, disk, nil).ready()
+	l = r.open(specOf("t", 0))
+	for range 10 {
+		r.put(l, "x", 1)
+	}
+	if l.windowed() {
+		t.Error("a file system that does not reserve was mapped")
+	}
+	r.close()
+
+	disk = vfs.NewMem()
+	r = windowRig(t, disk, func(o *Options) { o.DirectBytes = 1 }).ready()
+	l = r.open(specOf("t", 0))
+	eventually(t, "a log on the direct path loses its window", func() bool {
+		r.put(l, "x", 1)
+		return l.direct.Load() && !l.windowed()
+	})
+	r.close()
+
+	disk = vfs.NewMem()
+	r = windowRig(t, disk, nil).ready()
+	l = r.open(specOf("t", 0))
+	disk.Inject(vfs.Fault{Op: vfs.OpPopulate, Err: syscall.EIO})
+	if _, err := r.append(l, Append{Batches: makeBatch("x", 1, nobody, testNow)}); err != nil && !errors.Is(err, ErrOffline) {
+		t.Error(err)
+	}
+	eventually(t, "the directory is offline", func() bool { return !r.s.Usable() })
+	if _, err := r.append(l, Append{Batches: makeBatch("x", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
+		t.Errorf("an append: %v", err)
+	}
+	r.abandon()
+}
