@@ -42,6 +42,9 @@ func TestOldVersionsJoinAtOnce(t *testing.T) {
 			t.Errorf("v%d: rebalance timeout %v, want %v", v, m.rebalance, want)
 		}
 	}
+	if j := newRig(t).join("g", "", version(4)).get(); j.ErrorCode != codeMemberIDRequired || j.MemberID == "" {
+		t.Errorf("v4: %+v", j)
+	}
 }
 
 func TestJoinErrors(t *testing.T) {

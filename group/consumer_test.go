@@ -433,7 +433,7 @@ func TestRegexSubscription(t *testing.T) {
 	r := newRig(t)
 	r.topic("logs-1", 2)
 	r.topic("logs-2", 2)
-	r.topic("secret-logs", 2)
+	r.topic("my-logs-9", 2) // the pattern is about the whole name
 	r.topic("logs-hidden", 2)
 	r.denied["logs-hidden"] = true
 	p := "logs-.*"
@@ -542,6 +542,23 @@ func TestConsumerCommitFencing(t *testing.T) {
 		if got := r.s.fetchOffsets(9, &q, false).ErrorCode; got != c.want {
 			t.Errorf("fetch with epoch %d: code %d, want %d", c.epoch, got, c.want)
 		}
+	}
+}
+
+// TestOwnersSurviveLateRecords: at load, a member's record may come when its
+// partitions have long gone to another one.
+func TestOwnersSurviveLateRecords(t *testing.T) {
+	g := newConsumerGroup("g")
+	id := idOf("a")
+	g.setCurrent("old", current{epoch: 1, assigned: owned{id: {0: 1, 1: 1}}})
+	g.setCurrent("new", current{epoch: 2, assigned: owned{id: {0: 2}}})
+	g.setCurrent("old", current{epoch: 3, assigned: owned{id: {1: 1}}})
+	if a, b := g.ownerEpoch(id, 0), g.ownerEpoch(id, 1); a != 2 || b != 3 {
+		t.Fatalf("owners %d and %d", a, b)
+	}
+	g.removeMember("old")
+	if a, b := g.ownerEpoch(id, 0), g.ownerEpoch(id, 1); a != 2 || b != -1 {
+		t.Fatalf("owners %d and %d", a, b)
 	}
 }
 

@@ -199,6 +199,9 @@ func TestClassicMemberJoinsAConsumerGroup(t *testing.T) {
 	if n != 0 {
 		t.Fatalf("%d partitions before their owner gave them up", n)
 	}
+	if code := r.beat("g", id.MemberID, gen); code != 0 {
+		t.Fatalf("told to join again while there is nothing to get: %d", code)
+	}
 	for range 4 {
 		m.mustBeat()
 		if r.beat("g", id.MemberID, gen) == codeRebalanceInProgress {
@@ -243,7 +246,7 @@ func TestClassicMemberThatDoesNotRejoinIsFenced(t *testing.T) {
 
 func TestStaticMemberDowngrades(t *testing.T) {
 	r := newRig(t)
-	one, two := "one", "two"
+	one := "one"
 	m := r.member("g", "m", "a")
 	m.instance = &one
 	m.mustBeat()
@@ -258,5 +261,4 @@ func TestStaticMemberDowngrades(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	r.sameAfterReload()
-	_ = two
 }

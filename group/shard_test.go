@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -232,24 +233,82 @@ func TestShardReloadsAfterAPanic(t *testing.T) {
 }
 
 func TestShardFailsWithItsLog(t *testing.T) {
+	for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpSync} {
+		t.Run(op.String(), func(t *testing.T) {
+			fs := vfs.NewMem()
+			d := openDisk(t, fs, 1, nil)
+			defer d.close()
+			c := newCounter(d)
+			defer c.shard.Close()
+			if err := c.add(5); err != nil {
+				t.Fatal(err)
+			}
+			fs.Inject(vfs.Fault{Op: op, Times: -1, Err: errors.New("the disk is gone")})
+			if err := c.add(6); !errors.Is(err, ErrUnavailable) {
+				t.Fatalf("an append that failed was answered with %v", err)
+			}
+			if err := c.shard.Do(func(time.Time) error { return nil }, nil); err == nil {
+				t.Fatal("a shard without a log takes operations")
+			}
+			c.shard.Close()
+			if err := c.shard.Do(func(time.Time) error { return nil }, nil); !errors.Is(err, ErrClosed) {
+				t.Fatalf("a closed shard says %v", err)
+			}
+		})
+	}
+}
+
+// TestShardReadsWaitForTheDisk: what another operation wrote is not told
+// before it is durable, although the state has it.
+func TestShardReadsWaitForTheDisk(t *testing.T) {
 	fs := vfs.NewMem()
 	d := openDisk(t, fs, 1, nil)
 	defer d.close()
 	c := newCounter(d)
 	defer c.shard.Close()
-	if err := c.add(5); err != nil {
+	if err := c.add(1); err != nil {
 		t.Fatal(err)
 	}
-	fs.Inject(vfs.Fault{Op: vfs.OpSync | vfs.OpWrite, Times: -1, Err: errors.New("the disk is gone")})
-	if err := c.add(6); !errors.Is(err, ErrUnavailable) {
-		t.Fatalf("an append that failed was answered with %v", err)
+	syncing, release := make(chan struct{}), make(chan struct{})
+	fs.Inject(vfs.Fault{Op: vfs.OpSync, Hook: func() { close(syncing); <-release }})
+	written, read := make(chan error, 1), make(chan int64, 1)
+	post := func(op Op) {
+		if err := c.shard.Do(op, func(err error) { t.Error(err) }); err != nil {
+			t.Error(err)
+		}
 	}
-	if err := c.shard.Do(func(time.Time) error { return nil }, nil); err == nil {
-		t.Fatal("a shard without a log takes operations")
+	post(func(time.Time) error {
+		c.sum += 10
+		c.shard.Out.Write([]byte("k"), number(10))
+		c.shard.Out.Answer(func(err error) { written <- err })
+		return nil
+	})
+	<-syncing
+	ran := make(chan struct{})
+	post(func(time.Time) error {
+		v := c.sum
+		c.shard.Out.Answer(func(error) { read <- v })
+		return nil
+	})
+	post(func(time.Time) error { close(ran); return nil }) // the read has run, and its turn's answers after it:
+	<-ran
+	post(func(time.Time) error { return nil })
+	for c.shard.Queue() > 0 {
+		runtime.Gosched()
 	}
-	c.shard.Close()
-	if err := c.shard.Do(func(time.Time) error { return nil }, nil); !errors.Is(err, ErrClosed) {
-		t.Fatalf("a closed shard says %v", err)
+	select {
+	case v := <-read:
+		t.Fatalf("%d was told before it was durable", v)
+	case <-written:
+		t.Fatal("the write was answered before the sync")
+	default:
+	}
+	close(release)
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	if v := <-read; v != 11 {
+		t.Fatalf("read %d", v)
 	}
 }
 
