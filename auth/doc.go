@@ -35,6 +35,7 @@
 //	sasl.go, failure.go                   exchanges, sessions, why one failed
 //	plain.go, scram.go, scram_message.go  PLAIN, SCRAM
 //	oauth.go, jwt.go, jwks.go             OAUTHBEARER, bearer tokens, their keys
+//	jaas.go                               PLAIN users from a JAAS entry
 //	credential.go                         SCRAM credentials, the first admin user
 //	token.go                              delegation tokens (KIP-48)
 //	tls.go, tls_material.go, pkcs8.go     certificates and keys, reloading

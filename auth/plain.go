@@ -81,6 +81,9 @@ func (s *SASL) checkPassword(user, password string) (known, ok bool, err error) 
 			continue // nobody has one: the same for every user
 		}
 		c, has := image.Scram[cluster.ScramKey{User: user, Mechanism: int8(m)}]
+		if own, named := s.o.PlainUsers[user]; named && m == ScramSHA256 {
+			c, has = own, true
+		}
 		has = has && m.usable(c)
 		if !has {
 			c = s.fake(m, shape, user)

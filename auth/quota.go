@@ -145,6 +145,10 @@ func (q *Quotas) Sensors() int {
 	return len(q.sensors)
 }
 
+// Any reports whether some entity has a quota of the kind; without one there is
+// nothing to measure.
+func (q *Quotas) Any(kind Quota) bool { return q.limits.Load().any[kind] }
+
 // Overflow counts measurements that found no room.
 func (q *Quotas) Overflow() int64 { return q.overflow.Load() }
 

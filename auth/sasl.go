@@ -27,6 +27,9 @@ type SASLOptions struct {
 	Mechanisms []string
 	// Image gives the newest image, for credentials and tokens.
 	Image func() *cluster.Image
+	// PlainUsers are users of PLAIN besides those of the image, with SCRAM-SHA-256
+	// credentials of MinIterations (see [PlainUsers]). They stay in memory.
+	PlainUsers map[string]cluster.ScramCredential
 	// OAuth validates bearer tokens; needed with OAUTHBEARER only.
 	OAuth *OAuth
 	// MaxReauth ends a session after that long unless it authenticates again

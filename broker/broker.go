@@ -41,6 +41,7 @@ type Broker struct {
 	store    *logstore.Store
 	cluster  *cluster.Cluster
 	auth     *auth.Authorizer
+	security *security
 	groups   atomic.Pointer[group.Coordinator]
 	txns     atomic.Pointer[txn.Coordinator]
 
@@ -69,6 +70,7 @@ func Start(o Options) (*Broker, error) {
 	}
 	b.debug = o.Logger.Enabled(context.Background(), slog.LevelDebug)
 	b.goroutines.b = b
+	b.security = &security{b: b}
 	b.topics.init()
 	if err := b.start(); err != nil {
 		return nil, errors.Join(err, b.Close())
@@ -87,15 +89,17 @@ func (b *Broker) start() error {
 		MaxConnectionsPerIP: int(b.limit(limitConnectionsIP)),
 		InFlightBytes:       b.limit(limitInFlightBytes),
 		IdleTimeout:         idleTimeout(b.static),
+		Admit:               b.security.admit,
+		HandshakeFailed:     b.security.handshakeFailed,
 	}
+	if err := b.security.prepare(); err != nil {
+		return err
+	}
+	nl.HandshakeTimeout = b.security.authTimeout
 	for _, l := range b.listeners {
 		one := netloop.Listener{Name: l.name, Addr: l.addr}
 		if l.protocol.TLS() {
-			config, err := o.TLS(l.name)
-			if err != nil {
-				return fmt.Errorf("broker: TLS of listener %s: %w", l.name, err)
-			}
-			one.TLS = config
+			one.TLS = l.tlsConfig()
 		}
 		nl.Listeners = append(nl.Listeners, one)
 	}
@@ -109,6 +113,7 @@ func (b *Broker) start() error {
 		b.loops = append(b.loops, &loop{b: b, nl: l, live: map[*session]struct{}{}})
 	}
 	b.loopList.Store(&b.loops)
+	b.showEffective()
 	b.goroutines.Go("watch", func() {
 		select {
 		case err := <-server.Failed():
@@ -134,7 +139,9 @@ func (b *Broker) start() error {
 	}
 	b.cluster.Subscribe(func(_, _ *cluster.Image) { b.readSettings() })
 	b.readSettings()
-	b.auth = newAuthorizer(b.cluster, b.static)
+	if err := b.security.open(); err != nil {
+		return err
+	}
 	b.workers.start(b, int(b.limit(limitWorkers)))
 	b.startGroups()
 	b.startTransactions()
@@ -165,11 +172,6 @@ func (b *Broker) recover() error {
 		return fmt.Errorf("broker: end of recovery: %w", err)
 	}
 	return nil
-}
-
-func newAuthorizer(c *cluster.Cluster, static map[string]string) *auth.Authorizer {
-	return auth.NewAuthorizer(c, static["authorizer.class.name"] != "", splitUsers(static["super.users"]),
-		static["allow.everyone.if.no.acl.found"] == "true")
 }
 
 // onOffline is told that a data directory was taken out of service. With the
@@ -229,6 +231,7 @@ func (b *Broker) close() error {
 	if b.workers.cond != nil {
 		b.workers.close()
 	}
+	errs = append(errs, b.security.close())
 	if b.cluster != nil {
 		errs = append(errs, b.cluster.Close())
 	}

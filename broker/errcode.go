@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/chronik-stream/chronik/auth"
 	"github.com/chronik-stream/chronik/cluster"
 	"github.com/chronik-stream/chronik/logstore"
 )
@@ -33,6 +34,8 @@ const (
 	errGroupAuthorization         errCode = 30
 	errClusterAuthorization       errCode = 31
 	errInvalidTimestamp           errCode = 32
+	errUnsupportedSaslMechanism   errCode = 33
+	errIllegalSaslState           errCode = 34
 	errUnsupportedVersion         errCode = 35
 	errTopicExists                errCode = 36
 	errInvalidPartitions          errCode = 37
@@ -49,6 +52,9 @@ const (
 	errTransactionalAuthorization errCode = 53
 	errOperationNotAttempted      errCode = 55
 	errStorage                    errCode = 56
+	errSecurityDisabled           errCode = 54
+	errSaslAuthenticationFailed   errCode = 58
+	errTokenAuthorization         errCode = 65
 	errFetchSessionNotFound       errCode = 70
 	errFetchSessionEpoch          errCode = 71
 	errTopicDeletionDisabled      errCode = 73
@@ -56,7 +62,10 @@ const (
 	errUnknownLeaderEpoch         errCode = 75
 	errUnsupportedCompression     errCode = 76
 	errInvalidRecord              errCode = 87
+	errThrottlingQuotaExceeded    errCode = 89
 	errProducerFenced             errCode = 90
+	errResourceNotFound           errCode = 91
+	errDuplicateResource          errCode = 92
 	errUnknownTopicID             errCode = 100
 	errInconsistentTopicID        errCode = 103
 	errFetchSessionTopicID        errCode = 106
@@ -109,6 +118,10 @@ func codeOf(err error) errCode {
 	var own *apiError
 	if errors.As(err, &own) {
 		return own.code
+	}
+	var refused *auth.Error
+	if errors.As(err, &refused) {
+		return refused.Code
 	}
 	for _, m := range logCodes {
 		if errors.Is(err, m.err) {

@@ -6,6 +6,9 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
+
+	"github.com/chronik-stream/chronik/auth"
 )
 
 // Protocol is Kafka's security protocol of a listener.
@@ -33,6 +36,33 @@ type listener struct {
 	// they connected to.
 	advertisedHost string
 	advertisedPort int32
+
+	// sasl and tls are replaced when their keys change at run time; nil on
+	// listeners that have none.
+	sasl atomic.Pointer[auth.SASL]
+	tls  atomic.Pointer[auth.TLS]
+}
+
+// showEffective puts what the broker really listens on and stores in into its
+// static configuration, so that DescribeConfigs tells the truth whatever flag it
+// came from. Called once the listeners are bound.
+func (b *Broker) showEffective() {
+	var listeners, advertised []string
+	for _, l := range b.listeners {
+		bound := b.server.Addr(l.name)
+		listeners = append(listeners, l.name+"://"+bound.String())
+		host, port := l.advertisedHost, l.advertisedPort
+		if host == "" {
+			host, port = bound.Addr().Unmap().String(), int32(bound.Port())
+		}
+		if port == 0 {
+			port = int32(bound.Port())
+		}
+		advertised = append(advertised, l.name+"://"+net.JoinHostPort(host, strconv.Itoa(int(port))))
+	}
+	b.static["listeners"] = strings.Join(listeners, ",")
+	b.static["advertised.listeners"] = strings.Join(advertised, ",")
+	b.static["log.dirs"] = strings.Join(b.opt.DataDirs, ",")
 }
 
 // parseListeners reads Kafka's listeners, advertised.listeners and

@@ -22,7 +22,9 @@ type loop struct {
 	fetches  *fetch   // free
 	live     map[*session]struct{}
 	busy     busyList
-	append   logstore.Append // scratch of Produce, so that it does not escape each time
+	// strangers are those of live that have not logged in.
+	strangers strangers
+	append    logstore.Append // scratch of Produce, so that it does not escape each time
 
 	// hasBusy is true while busy is not empty; committers read it.
 	hasBusy atomic.Bool

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,8 +53,20 @@ type Options struct {
 
 	// Loops is the number of event loops; default one per core.
 	Loops int
-	// TLS gives the configuration of a listener with protocol SSL or SASL_SSL.
-	TLS func(listener string) (*tls.Config, error)
+
+	// AdminUser is made a super user with SCRAM credentials (good for PLAIN too)
+	// when the cluster has no such user; AdminPassword is needed then.
+	AdminUser, AdminPassword string
+	// AuthTimeout is how long a client may take for TLS and, again, to log in.
+	// Default 10 s.
+	AuthTimeout time.Duration
+	// AuditFile is the audit log. Default audit.log in the first data directory
+	// when authorization is on; "off" for none.
+	AuditFile string
+	// InsecureAcceptUnsignedTokens lets OAUTHBEARER take tokens that nobody has
+	// signed when no keys are configured: for trying things out only.
+	InsecureAcceptUnsignedTokens bool
+
 	// FS is the disk; default the real one.
 	FS vfs.FS
 	// DrainTimeout is how long Close waits for requests in flight. Default 5 s.
@@ -99,19 +110,14 @@ func (o Options) fill() (Options, []*listener, error) {
 	if o.NodeID == 0 && o.Static["node.id"] == "" && o.Static["broker.id"] == "" {
 		o.NodeID = 1
 	}
-	// The configuration shows what the broker really runs on.
 	o.Static["node.id"] = strconv.Itoa(int(o.NodeID))
+	o.Static["broker.id"] = o.Static["node.id"]
 	o.Listeners = firstOf(o.Listeners, o.Static["listeners"], "PLAINTEXT://127.0.0.1:9092")
 	o.AdvertisedListeners = firstOf(o.AdvertisedListeners, o.Static["advertised.listeners"])
 	o.SecurityProtocols = firstOf(o.SecurityProtocols, o.Static["listener.security.protocol.map"])
 	listeners, err := parseListeners(o.Listeners, o.AdvertisedListeners, o.SecurityProtocols)
 	if err != nil {
 		return o, nil, err
-	}
-	for _, l := range listeners {
-		if l.protocol.TLS() && o.TLS == nil {
-			return o, nil, fmt.Errorf("broker: listener %s uses %s and no TLS certificate is configured", l.name, l.protocol)
-		}
 	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = 5 * time.Second

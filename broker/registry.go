@@ -8,45 +8,58 @@ import (
 
 // The API keys by name.
 const (
-	keyProduce                = 0
-	keyFetch                  = 1
-	keyListOffsets            = 2
-	keyMetadata               = 3
-	keyOffsetCommit           = 8
-	keyOffsetFetch            = 9
-	keyFindCoordinator        = 10
-	keyJoinGroup              = 11
-	keyHeartbeat              = 12
-	keyLeaveGroup             = 13
-	keySyncGroup              = 14
-	keyDescribeGroups         = 15
-	keyListGroups             = 16
-	keyApiVersions            = 18
-	keyCreateTopics           = 19
-	keyDeleteTopics           = 20
-	keyDeleteRecords          = 21
-	keyInitProducerID         = 22
-	keyOffsetForLeaderEpoch   = 23
-	keyAddPartitionsToTxn     = 24
-	keyAddOffsetsToTxn        = 25
-	keyEndTxn                 = 26
-	keyWriteTxnMarkers        = 27
-	keyTxnOffsetCommit        = 28
-	keyDescribeConfigs        = 32
-	keyAlterConfigs           = 33
-	keyDescribeLogDirs        = 35
-	keyCreatePartitions       = 37
-	keyDeleteGroups           = 42
-	keyIncrementalAlterConfig = 44
-	keyOffsetDelete           = 47
-	keyDescribeCluster        = 60
-	keyDescribeProducers      = 61
-	keyDescribeTransactions   = 65
-	keyListTransactions       = 66
-	keyConsumerGroupHeartbeat = 68
-	keyConsumerGroupDescribe  = 69
-	keyListConfigResources    = 74
-	keyDescribeTopicParts     = 75
+	keyProduce                 = 0
+	keyFetch                   = 1
+	keyListOffsets             = 2
+	keyMetadata                = 3
+	keyOffsetCommit            = 8
+	keyOffsetFetch             = 9
+	keyFindCoordinator         = 10
+	keyJoinGroup               = 11
+	keyHeartbeat               = 12
+	keyLeaveGroup              = 13
+	keySyncGroup               = 14
+	keyDescribeGroups          = 15
+	keyListGroups              = 16
+	keySaslHandshake           = 17
+	keyApiVersions             = 18
+	keyCreateTopics            = 19
+	keyDeleteTopics            = 20
+	keyDeleteRecords           = 21
+	keyInitProducerID          = 22
+	keyOffsetForLeaderEpoch    = 23
+	keyAddPartitionsToTxn      = 24
+	keyAddOffsetsToTxn         = 25
+	keyEndTxn                  = 26
+	keyWriteTxnMarkers         = 27
+	keyTxnOffsetCommit         = 28
+	keyDescribeACLs            = 29
+	keyCreateACLs              = 30
+	keyDeleteACLs              = 31
+	keyDescribeConfigs         = 32
+	keyAlterConfigs            = 33
+	keyDescribeLogDirs         = 35
+	keySaslAuthenticate        = 36
+	keyCreatePartitions        = 37
+	keyCreateDelegationToken   = 38
+	keyRenewDelegationToken    = 39
+	keyExpireDelegationToken   = 40
+	keyDescribeDelegationToken = 41
+	keyDeleteGroups            = 42
+	keyIncrementalAlterConfig  = 44
+	keyOffsetDelete            = 47
+	keyDescribeClientQuotas    = 48
+	keyAlterClientQuotas       = 49
+	keyDescribeUserSCRAM       = 50
+	keyAlterUserSCRAM          = 51
+	keyDescribeCluster         = 60
+	keyDescribeProducers       = 61
+	keyDescribeTransactions    = 65
+	keyListTransactions        = 66
+	keyConsumerGroupHeartbeat  = 68
+	keyConsumerGroupDescribe   = 69
+	keyListConfigResources     = 74
+	keyDescribeTopicParts      = 75
 
 	maxKey = 94
 )
@@ -104,7 +117,10 @@ var table = []*api{
 	&produceAPI, &fetchAPI, &listOffsetsAPI, &metadataAPI,
 	&offsetCommitAPI, &offsetFetchAPI, &findCoordinatorAPI,
 	&joinGroupAPI, &heartbeatAPI, &leaveGroupAPI, &syncGroupAPI, &describeGroupsAPI, &listGroupsAPI,
-	&apiVersionsAPI,
+	&apiVersionsAPI, &saslHandshakeAPI, &saslAuthenticateAPI,
+	&describeACLsAPI, &createACLsAPI, &deleteACLsAPI,
+	&createDelegationTokenAPI, &renewDelegationTokenAPI, &expireDelegationTokenAPI, &describeDelegationTokenAPI,
+	&describeClientQuotasAPI, &alterClientQuotasAPI, &describeUserSCRAMAPI, &alterUserSCRAMAPI,
 	&createTopicsAPI, &deleteTopicsAPI, &deleteRecordsAPI, &initProducerIDAPI, &offsetForLeaderEpochAPI,
 	&addPartitionsToTxnAPI, &addOffsetsToTxnAPI, &endTxnAPI, &writeTxnMarkersAPI, &txnOffsetCommitAPI,
 	&describeTransactionsAPI, &listTransactionsAPI,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/chronik-stream/chronik/auth"
 	"github.com/chronik-stream/chronik/codec"
@@ -28,6 +29,8 @@ type session struct {
 	// principal is nil until a client on a SASL listener has logged in; then
 	// only what a client needs to log in is served.
 	principal *auth.Principal
+	// login is how the connection came to its principal.
+	login login
 	// clientID is the last request's, kept so that it is made a string once.
 	clientID string
 	// software is what ApiVersions v3+ told (KIP-511).
@@ -56,8 +59,8 @@ func (h handler) Opened(c netloop.Conn) error {
 		return fmt.Errorf("broker: listener %q is not known", c.Listener())
 	}
 	s := &session{b: h.b, loop: h.b.loops[c.Loop().Index()], conn: c, listener: l, host: c.RemoteAddr().Addr().Unmap()}
-	if !l.protocol.SASL() {
-		s.principal = auth.Anonymous
+	if err := s.arrived(); err != nil {
+		return err
 	}
 	s.loop.live[s] = struct{}{}
 	c.SetSession(s)
@@ -67,9 +70,13 @@ func (h handler) Opened(c netloop.Conn) error {
 // Frame begins a request, or queues it behind the one that is at work.
 func (h handler) Frame(c netloop.Conn, f netloop.Frame) {
 	s, ok := c.Session().(*session)
-	if !ok || f.Raw {
+	if !ok {
 		f.Buf.Release()
 		c.Fail(f.Slot, errNotLoggedIn)
+		return
+	}
+	if f.Raw {
+		s.rawToken(f)
 		return
 	}
 	hdr, body, err := codec.ParseHeader(f.Buf.B)
@@ -86,8 +93,8 @@ func (h handler) Frame(c netloop.Conn, f netloop.Frame) {
 		// Answered in version 0, its body not looked at (KIP-511).
 	case hdr.Version < a.min || hdr.Version > a.max:
 		err = fmt.Errorf("%w: %s (key %d) is served in versions %d to %d, the request has %d", errBadVersion, a.name, hdr.Key, a.min, a.max, hdr.Version)
-	case s.principal == nil && !a.beforeLogin:
-		err = fmt.Errorf("%w: %s", errNotLoggedIn, a.name)
+	default:
+		err = s.mayAsk(a)
 	}
 	if err != nil {
 		f.Buf.Release()
@@ -118,6 +125,7 @@ func (h handler) Closed(c netloop.Conn, why error) {
 	s.closed = true
 	delete(s.loop.live, s)
 	c.SetSession(nil)
+	s.left(why)
 	for s.fetches != nil {
 		s.fetches.cancel()
 	}
@@ -163,21 +171,42 @@ func (s *session) unblock() {
 	}
 }
 
-// authorize asks the authorizer. name may alias the request.
+// authorize asks the authorizer without a word to the audit log: for what is
+// only looked for, and where another operation may do as well. name may alias
+// the request.
 func (s *session) authorize(op auth.Operation, rt auth.ResourceType, name []byte) bool {
 	return s.b.auth.Authorize(s.principal, s.host, op, rt, name)
 }
 
+// authorize asks the authorizer; a denial is audited. name may alias the
+// request.
+func (rq *request) authorize(op auth.Operation, rt auth.ResourceType, name []byte) bool {
+	if rq.s.authorize(op, rt, name) {
+		return true
+	}
+	rq.s.b.security.audit.Denied(time.Now(), rq.where(), rq.s.principal, rq.api.name, op, rt, name)
+	return false
+}
+
+func (rq *request) may(op auth.Operation, rt auth.ResourceType, name string) bool {
+	return rq.authorize(op, rt, []byte(name))
+}
+
+// could is may without an audit line.
+func (rq *request) could(op auth.Operation, rt auth.ResourceType, name string) bool {
+	return rq.s.authorize(op, rt, []byte(name))
+}
+
 func (rq *request) mayCluster(op auth.Operation) bool {
-	return rq.s.authorize(op, auth.ResCluster, clusterName)
+	return rq.authorize(op, auth.ResCluster, clusterName)
 }
 
 func (rq *request) mayTopic(op auth.Operation, name string) bool {
-	return rq.s.authorize(op, auth.ResTopic, []byte(name))
+	return rq.may(op, auth.ResTopic, name)
 }
 
 func (rq *request) mayGroup(op auth.Operation, name string) bool {
-	return rq.s.authorize(op, auth.ResGroup, []byte(name))
+	return rq.may(op, auth.ResGroup, name)
 }
 
 var clusterName = []byte(auth.ClusterName)

@@ -138,7 +138,7 @@ func listenerKey(key string) (base string, ok bool) {
 		return base, true
 	}
 	// A mechanism stands between: plain.sasl.jaas.config.
-	if mechanism, tail, found := strings.Cut(base, "."); found && mechanism != "" && strings.HasPrefix(tail, "sasl.") {
+	if mechanism, tail, found := strings.Cut(base, "."); found && mechanism != "" && (strings.HasPrefix(tail, "sasl.") || tail == "connections.max.reauth.ms") {
 		return tail, true
 	}
 	return "", false

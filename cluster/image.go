@@ -150,6 +150,9 @@ const (
 	ResourceBrokerLogger  ResourceType = 8
 	ResourceClientMetrics ResourceType = 16
 	ResourceGroup         ResourceType = 32
+	// ResourceAdministrators is not Kafka's and no client can name it: its keys
+	// are the users that were made super users at a broker's first start.
+	ResourceAdministrators ResourceType = 100
 )
 
 // Resource names what a config belongs to; broker "" is the cluster default.

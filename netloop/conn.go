@@ -137,7 +137,7 @@ func (l *Loop) newConn() *conn {
 	c := &conn{srv: l.srv, loop: l}
 	c.claim.granted = func() { l.Post((*grantTask)(c)) }
 	c.idleTimer.Fire = c.idle
-	c.deadlineTimer.Fire = func(time.Time) { c.close(ClosedDeadline, errDeadline) }
+	c.deadlineTimer.Fire = func(time.Time) { c.close(ClosedDeadline, ErrDeadline) }
 	c.muteTimer.Fire = func(time.Time) { c.muted = false; l.touch(c) }
 	c.closeTimer.Fire = func(time.Time) {
 		if c.lingering {
@@ -152,7 +152,8 @@ func (l *Loop) newConn() *conn {
 var (
 	errShutdown = errors.New("netloop: the server is shutting down")
 	errIdle     = errors.New("netloop: the connection was idle for longer than the idle timeout (connections.max.idle.ms)")
-	errDeadline = errors.New("netloop: the connection's deadline passed (authentication took too long)")
+	// ErrDeadline is why Closed is told of a connection whose SetDeadline passed.
+	ErrDeadline = errors.New("netloop: the connection's deadline passed (authentication took too long)")
 	errPanic    = errors.New("netloop: a panic while the connection was served")
 )
 

@@ -63,6 +63,9 @@ func (h *handshakes) run(in *arrival) {
 	h.next()
 	if err != nil {
 		h.failed.Add(1)
+		if f := h.srv.opt.HandshakeFailed; f != nil && !errors.Is(err, errShutdown) {
+			f(in.ln.name, in.remote, err)
+		}
 		h.srv.opt.Logger.Debug("netloop: a TLS handshake failed", "listener", in.ln.name, "remote", in.remote, "error", err)
 		h.srv.dropArrival(in)
 		return

@@ -382,7 +382,7 @@ func TestDeadline(t *testing.T) {
 		slow := dialMaybeTLS(t, addr, secure)
 		slow.Write(frameOf(make([]byte, 100))[:7])
 		mustEnd(t, slow)
-		if why := <-closed; !errors.Is(why, errDeadline) {
+		if why := <-closed; !errors.Is(why, ErrDeadline) {
 			t.Errorf("closed by %v", why)
 		}
 		sendFrame(t, good, []byte("still"))

@@ -55,8 +55,11 @@ type Options struct {
 	// connection rate quotas. With an error the connection is closed after
 	// delay; without one it is served after delay. It is called on the
 	// acceptor's goroutine, so it delays every accept if it waits. Optional.
-	Admit  func(listener string, ip netip.Addr) (delay time.Duration, err error)
-	Logger *slog.Logger
+	Admit func(listener string, ip netip.Addr) (delay time.Duration, err error)
+	// HandshakeFailed is told of each TLS handshake that failed. It is called on
+	// the handshake's goroutine. Optional.
+	HandshakeFailed func(listener string, remote netip.AddrPort, why error)
+	Logger          *slog.Logger
 	// Go starts a goroutine; the broker passes the one function that recovers.
 	Go func(name string, f func())
 }
