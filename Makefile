@@ -50,5 +50,12 @@ compat: build ## foreign clients against bin/chronik (installs them itself)
 bench: ## the in-process benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+WORK    ?= $(or $(CHRONIK_COMPAT_WORK),bench/compat/.work)
+COMPARE ?=
+
+bench-compare: build ## Apache Kafka and Chronik beside each other; writes README.md's figures (COMPARE='--short --duration 1s --warm 3s' for a short look)
+	bench/peers/kafka/kafka setup $(WORK)/kafka
+	$(BIN) bench compare --kafka-dir $(WORK)/kafka --into README.md --figures bench/figures $(COMPARE)
+
 clean: ## remove what was built
 	rm -rf bin bench/compat/.work

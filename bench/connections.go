@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -138,14 +139,11 @@ func Partitions(ctx context.Context, t Target, topic string, partitions int32, c
 			for range n {
 				for _, frame := range frames {
 					due := time.Now()
-					if err := c.sendEncoded(frame); err != nil {
+					err := c.appendOne(ctx, frame, resp)
+					if err != nil && !errors.As(err, new(brokerError)) {
 						return err
 					}
-					body, err := c.receiveBody(true)
-					if err != nil {
-						return err
-					}
-					w.done(due, time.Now(), 1, int64(size), produceError(body, resp))
+					w.done(due, time.Now(), 1, int64(size), err)
 				}
 			}
 			return nil
@@ -157,4 +155,29 @@ func Partitions(ctx context.Context, t Target, topic string, partitions int32, c
 		results[phase].Load = fmt.Sprintf("%s append to each of %d partitions, %d clients, %d B", []string{"first", "later"}[phase], partitions, clients, size)
 	}
 	return results[0], results[1], nil
+}
+
+// appendOne sends an encoded Produce request and waits for its answer. A broker
+// that is not yet the leader of a new partition is asked again, as every client
+// does; the time counts.
+func (c *rawConn) appendOne(ctx context.Context, frame []byte, resp *kmsg.ProduceResponse) error {
+	const notLeader, unknownTopic = brokerError(6), brokerError(3)
+	for end := time.Now().Add(30 * time.Second); ; {
+		if err := c.sendEncoded(frame); err != nil {
+			return err
+		}
+		body, err := c.receiveBody(true)
+		if err != nil {
+			return err
+		}
+		err = produceError(body, resp)
+		if !(errors.Is(err, notLeader) || errors.Is(err, unknownTopic)) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(2 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }

@@ -130,6 +130,13 @@ func rawFrames(topic string, partitions, k, n int32, size int) [][]byte {
 	return frames
 }
 
+// brokerError is Kafka's error code of an answer.
+type brokerError int16
+
+func (e brokerError) Error() string {
+	return fmt.Sprintf("the broker answered error code %d", int16(e))
+}
+
 // produceError looks only at the first partition's error code.
 func produceError(body []byte, resp *kmsg.ProduceResponse) error {
 	if err := resp.ReadFrom(body); err != nil {
@@ -138,7 +145,7 @@ func produceError(body []byte, resp *kmsg.ProduceResponse) error {
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
 			if p.ErrorCode != 0 {
-				return fmt.Errorf("partition %d answered error code %d", p.Partition, p.ErrorCode)
+				return fmt.Errorf("partition %d: %w", p.Partition, brokerError(p.ErrorCode))
 			}
 		}
 	}
