@@ -79,6 +79,7 @@ type crashLog struct {
 	sent          map[string]bool
 	lastSent      map[string]string // key -> newest value tried, compacted topics
 	start, tried  int64             // log start: acknowledged, asked for
+	told          string            // by what
 	producers     [2]crashProducer
 	l             *Log
 }
@@ -281,7 +282,7 @@ func (w *crashWorld) step() {
 		to := m.start + w.rng.Int64N(max(hw-m.start, 0)/2+1)
 		m.tried = max(m.tried, to)
 		if start, err := m.l.DeleteRecords(to); w.ok("delete records", err) {
-			m.start = start
+			m.start, m.told = start, fmt.Sprintf("DeleteRecords to %d in life %d", to, w.life)
 		}
 	case k == 3 && !m.compacted:
 		// Retention by size; it may take everything.
@@ -292,6 +293,7 @@ func (w *crashWorld) step() {
 		// An earlier try may have moved the start and not made it durable.
 		if w.ok("retention", m.l.ExpireNow(1)) && w.ok("checkpoint", w.s.Checkpoint()) {
 			m.start = m.l.Offsets().LogStart
+			m.told = fmt.Sprintf("retention in life %d", w.life)
 		}
 		m.l.SetConfig(w.spec(m).Config)
 	case k == 4 && w.rng.IntN(3) == 0:
@@ -390,7 +392,7 @@ func (w *crashWorld) check(m *crashLog) {
 		}
 	}
 	if o.LogStart < m.start || o.LogStart > m.tried {
-		t.Errorf("%s starts at %d; told was %d, tried %d", m.name, o.LogStart, m.start, m.tried)
+		t.Errorf("%s starts at %d; told was %d (%s), tried %d", m.name, o.LogStart, m.start, m.told, m.tried)
 	}
 	m.start = o.LogStart
 	if o.HighWatermark != o.LogEnd {
