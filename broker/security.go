@@ -357,3 +357,6 @@ func (s *security) handshakeFailed(listener string, remote netip.AddrPort, why e
 	}
 	s.audit.Refused(time.Now(), auth.Where{Host: remote.Addr(), Listener: listener}, "", auth.HandshakeFailure(why))
 }
+
+// Closing is closed when Close begins.
+func (b *Broker) Closing() <-chan struct{} { return b.closing }

@@ -36,7 +36,7 @@ removed at the end, without waiting for the disk. Topics are made on first use.`
 				if o.Static["group.initial.rebalance.delay.ms"] == "" {
 					o.Static["group.initial.rebalance.delay.ms"] = "0"
 				}
-				err = serve(cmd.Context(), o, f.admin, false)
+				err = serve(cmd.Context(), o, f, false)
 			}
 			return errors.Join(err, os.RemoveAll(dir))
 		},

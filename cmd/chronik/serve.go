@@ -40,7 +40,7 @@ so on. A flag comes before the environment, the environment before --config.`,
 				return err
 			}
 			o.Logger = logger
-			return serve(cmd.Context(), o, f.admin, cmd.Flags().Changed("admin-listen"))
+			return serve(cmd.Context(), o, f, cmd.Flags().Changed("admin-listen"))
 		},
 	}
 	f.register(cmd.Flags())
@@ -54,7 +54,11 @@ so on. A flag comes before the environment, the environment before --config.`,
 const heavyWorkers = 2
 
 // serve runs a broker until ctx ends.
-func serve(ctx context.Context, o broker.Options, adminAddr string, adminAsked bool) error {
+func serve(ctx context.Context, o broker.Options, f *serveFlags, adminAsked bool) error {
+	open, err := f.security.openPaths()
+	if err != nil {
+		return err
+	}
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + heavyWorkers)
 	}
@@ -65,13 +69,14 @@ func serve(ctx context.Context, o broker.Options, adminAddr string, adminAsked b
 	if err != nil {
 		return err
 	}
+	reloadOnHangup(ctx, b, o.Logger)
 	var side *admin.Server
-	if adminAddr != "" && adminAddr != "off" {
-		side, err = admin.Listen(admin.Options{Broker: b, Addr: adminAddr, Logger: o.Logger})
+	if adminAddr := f.admin; adminAddr != "" && adminAddr != "off" {
+		side, err = admin.Listen(admin.Options{Broker: b, Addr: adminAddr, Logger: o.Logger, Authorize: authorizeAdmin(b), Open: open})
 		switch {
 		case err == nil:
 		case !adminAsked && errors.Is(err, syscall.EADDRINUSE):
-			o.Logger.Warn("the default address of the admin server is in use; going on without (--admin-listen)", "address", adminAddr)
+			o.Logger.Warn("the default address of the admin server is in use; going on without (--admin-listen)", "address", f.admin)
 			side = nil
 		default:
 			return errors.Join(err, b.Close())

@@ -35,6 +35,7 @@ type serveFlags struct {
 	drain       time.Duration
 	logLevel    string
 	logFormat   string
+	security    securityFlags
 }
 
 func (f *serveFlags) register(p *pflag.FlagSet) {
@@ -56,6 +57,7 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.DurationVar(&f.commitDelay, "commit-delay", 0, "wait before each sync, for disks with few operations per second")
 	p.StringVar(&f.writeMode, "segment-write", "auto", "how segments are written: auto, mmap or pwrite")
 	p.DurationVar(&f.drain, "drain-timeout", 5*time.Second, "how long requests in flight may take to finish at the end")
+	f.security.register(p)
 	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
 }
@@ -117,6 +119,9 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 	if o.JournalMax, err = parseBytes(f.journalMax); err != nil {
 		return o, fmt.Errorf("--journal-max: %w", err)
 	}
+	if err := f.security.apply(&o); err != nil {
+		return o, err
+	}
 	for _, s := range f.limits {
 		name, value, _ := strings.Cut(s, "=")
 		n, err := strconv.ParseInt(value, 10, 64)
@@ -152,9 +157,15 @@ func readProperties(name string, into map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
 	}
+	begun := "" // a line that goes on in the next one
 	for i, line := range strings.Split(string(b), "\n") {
-		line = strings.TrimSpace(line)
+		line = begun + strings.TrimSpace(line)
+		begun = ""
 		if line == "" || line[0] == '#' || line[0] == '!' {
+			continue
+		}
+		if part, more := strings.CutSuffix(line, "\\"); more {
+			begun = part
 			continue
 		}
 		key, value, ok := strings.Cut(line, "=")
