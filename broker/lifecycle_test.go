@@ -43,7 +43,7 @@ func mapped(t *testing.T) int {
 // record in it: nothing may be left of any of them.
 func TestStartStop(t *testing.T) {
 	cycles := 200
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		cycles = 20
 	}
 	dir := t.TempDir()
