@@ -2,10 +2,13 @@ package logstore
 
 import (
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/chronik-stream/chronik/codec/compress"
+	"github.com/chronik-stream/chronik/logstore/vfs"
 )
 
 func compacted(change func(*LogConfig)) func(*LogConfig) {
@@ -268,4 +271,62 @@ func TestCompactionMergesSmallSegments(t *testing.T) {
 	if n := r.store.Upkeep().Compactions; n != 0 {
 		t.Errorf("%d runs over a clean log", n)
 	}
+}
+
+// TestCompactionUnderKafkaDumpLog has Apache Kafka's own tool read what
+// compaction wrote: set KAFKA_HOME to a distribution.
+func TestCompactionUnderKafkaDumpLog(t *testing.T) {
+	tool := dumpLogTool()
+	if tool == "" {
+		t.Skip("KAFKA_HOME is not set")
+	}
+	r := newStage(t, func(o *Options) { o.Dirs = []string{t.TempDir()} })
+	r.close()
+	r.opt.FS = vfs.OS
+	s, err := Open(r.opt)
+	r.must(err)
+	r.store = s
+	l := r.log(stageSpec("t", compacted(func(c *LogConfig) { c.SegmentBytes, c.IndexIntervalBytes, c.DeleteRetentionMs = 2000, 200, 1000 })))
+	r.ready()
+	for i := range 200 {
+		value := fmt.Sprint(i)
+		if i%11 == 0 {
+			value = "-"
+		}
+		b := testBatch{codec: compress.Codec(i % 5), ts: int64(i), records: []string{fmt.Sprint(i % 17), value, fmt.Sprint(i % 5), "x"}}
+		if i%4 == 0 {
+			b.producer, b.seq, b.txn = 7, int32(i/2), true
+		}
+		r.append(l, b.bytes(t))
+		if b.txn {
+			r.append(l, markerBytes(t, 7, 0, i%8 == 0, int64(i)))
+		}
+	}
+	r.compact(l, 10_000)
+	r.compact(l, 20_000)
+	r.close()
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(tool, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		for _, bad := range []string{"Exception", "mismatch", "Mismatch", "isvalid: false", "Found"} {
+			if strings.Contains(string(out), bad) {
+				t.Errorf("%v says %q:\n%.3000s", args, bad, out)
+			}
+		}
+		return string(out)
+	}
+	files := func(suffix string) string {
+		names, err := filepath.Glob(filepath.Join(l.path, "*"+suffix))
+		r.must(err)
+		return strings.Join(names, ",")
+	}
+	out := run("--deep-iteration", "--print-data-log", "--files", files(suffixLog))
+	if !strings.Contains(out, "deleteHorizonMs: OptionalLong[") || !strings.Contains(out, "key: 16") {
+		t.Errorf("no delete horizon or no record:\n%.2000s", out)
+	}
+	run("--index-sanity-check", "--files", files(suffixIndex)+","+files(suffixTime))
+	run("--files", files(suffixTxn))
 }
