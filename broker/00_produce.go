@@ -120,7 +120,7 @@ func (p *produce) refusal() errCode {
 	if a := p.req.Acks; a < -1 || a > 1 {
 		return errInvalidRequiredAcks
 	}
-	if id := p.req.TransactionalID; id != nil && !p.rq.s.authorize(auth.OpWrite, auth.ResTxnID, id) {
+	if id := p.req.TransactionalID; id != nil && !p.rq.authorize(auth.OpWrite, auth.ResTxnID, id) {
 		return errTransactionalAuthorization
 	}
 	return errNone
@@ -250,11 +250,11 @@ func (p *produce) find(ref *codec.TopicRef, index int32) (*partition, errCode) {
 		if t = s.b.topics.withID(ref.ID); t == nil {
 			return nil, errUnknownTopicID
 		}
-		if s.b.auth.Enabled() && !s.authorize(auth.OpWrite, auth.ResTopic, []byte(t.name)) {
+		if s.b.auth.Enabled() && !p.rq.authorize(auth.OpWrite, auth.ResTopic, []byte(t.name)) {
 			return nil, errTopicAuthorization
 		}
 	} else {
-		if !s.authorize(auth.OpWrite, auth.ResTopic, ref.Name) {
+		if !p.rq.authorize(auth.OpWrite, auth.ResTopic, ref.Name) {
 			return nil, errTopicAuthorization
 		}
 		if t = s.b.topics.named(ref.Name); t == nil {
@@ -277,6 +277,7 @@ func (p *produce) walkEnded() {
 	case p.done:
 	case p.req.Acks == 0:
 		p.done = true
+		p.rq.chargeProduce()
 		if p.failed {
 			p.rq.err = errAcksZero
 		}
@@ -343,6 +344,7 @@ func (p *produce) expire(time.Time) {
 func (p *produce) respond() {
 	p.done = true
 	rq := p.rq
+	rq.chargeProduce()
 	topics := 0
 	for i := range p.parts {
 		if p.parts[i].first {
@@ -362,7 +364,7 @@ func (p *produce) respond() {
 		}
 		w.Partition(&p.parts[i].res)
 	}
-	out.Buf.B = w.Finish(0, nil)
+	out.Buf.B = w.Finish(rq.throttleMillis(), nil)
 	codec.FinishResponse(out.Buf.B, 0)
 	rq.out, rq.failed = out, p.failed
 }

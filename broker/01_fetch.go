@@ -99,6 +99,7 @@ func handleFetch(rq *request) kmsg.Response {
 	f := rq.loop.fetch()
 	f.rq, f.req = rq, req
 	f.maxBytes = int64(max(min(req.MaxBytes, rq.s.b.settings.Load().fetchMaxBytes), 0))
+	f.maxBytes = rq.mostFetch(f.maxBytes)
 	f.minBytes = min(int64(req.MinBytes), f.maxBytes)
 	if code := f.enter(&it); code != errNone {
 		f.refuse(code)
@@ -185,7 +186,7 @@ func (f *fetch) readOne(fp *fetchPart, left int64) {
 func (f *fetch) find(fp *fetchPart) errCode {
 	s := f.rq.s
 	if fp.part != nil && !fp.part.deleted.Load() {
-		if s.b.auth.Enabled() && !s.authorize(auth.OpRead, auth.ResTopic, []byte(fp.part.topic.name)) {
+		if s.b.auth.Enabled() && !f.rq.authorize(auth.OpRead, auth.ResTopic, []byte(fp.part.topic.name)) {
 			return errTopicAuthorization
 		}
 		return errNone
@@ -196,11 +197,11 @@ func (f *fetch) find(fp *fetchPart) errCode {
 		if t = s.b.topics.withID(fp.ref.ID); t == nil {
 			return errUnknownTopicID
 		}
-		if s.b.auth.Enabled() && !s.authorize(auth.OpRead, auth.ResTopic, []byte(t.name)) {
+		if s.b.auth.Enabled() && !f.rq.authorize(auth.OpRead, auth.ResTopic, []byte(t.name)) {
 			return errTopicAuthorization
 		}
 	} else {
-		if !s.authorize(auth.OpRead, auth.ResTopic, fp.ref.Name) {
+		if !f.rq.authorize(auth.OpRead, auth.ResTopic, fp.ref.Name) {
 			return errTopicAuthorization
 		}
 		if t = s.b.topics.named(fp.ref.Name); t == nil {
@@ -264,8 +265,31 @@ func (f *fetch) refuse(code errCode) {
 	rq.answer(out)
 }
 
+// withhold answers a fetch that passes its quota: nothing is read, and the session
+// is as it was (FetchContext.getThrottledResponse).
+func (f *fetch) withhold() {
+	rq := f.rq
+	f.drop()
+	id := int32(sessionless)
+	if f.session != nil {
+		id = f.session.id
+	}
+	out := netloop.NewResponse(64)
+	dst := codec.AppendResponseHeader(out.Buf.B[:0], keyFetch, rq.version, rq.correlation)
+	w := codec.NewFetchResponse(dst, rq.version, rq.throttleMillis(), errNone, id, 0)
+	out.Buf.B = w.Finish(nil)
+	codec.FinishResponse(out.Buf.B, 0)
+	f.leave()
+	f.loop.freeFetch(f)
+	rq.answer(out)
+}
+
 // respond builds the answer from the last read and gives it.
 func (f *fetch) respond() {
+	if !f.converting && !f.rq.chargeFetch(f.bytes) {
+		f.withhold()
+		return
+	}
 	if f.old() && f.bytes > 0 && !f.converting {
 		f.convert()
 		return
@@ -287,7 +311,7 @@ func (f *fetch) respond() {
 
 	out := netloop.NewResponse(128 + 96*len(shown))
 	dst := codec.AppendResponseHeader(out.Buf.B[:0], keyFetch, rq.version, rq.correlation)
-	w := codec.NewFetchResponse(dst, rq.version, 0, errNone, sessionID, f.runs())
+	w := codec.NewFetchResponse(dst, rq.version, rq.throttleMillis(), errNone, sessionID, f.runs())
 	var extra int64
 	var res codec.FetchResult
 	var aborted []codec.FetchAborted

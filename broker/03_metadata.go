@@ -65,7 +65,7 @@ func (rq *request) metadata(r *kmsg.MetadataRequest, image *cluster.Image, all b
 	}
 	if all {
 		for _, t := range image.Topics() {
-			if rq.mayTopic(auth.OpDescribe, t.Name) {
+			if rq.could(auth.OpDescribe, auth.ResTopic, t.Name) {
 				resp.Topics = append(resp.Topics, rq.topicEntry(r, t, image))
 			}
 		}
@@ -101,7 +101,7 @@ func (rq *request) metadata(r *kmsg.MetadataRequest, image *cluster.Image, all b
 				code = errInvalidTopic
 			}
 			resp.Topics = append(resp.Topics, topicError(name, code))
-		case !rq.mayCluster(auth.OpCreate) && !rq.mayTopic(auth.OpCreate, name):
+		case !rq.could(auth.OpCreate, auth.ResCluster, auth.ClusterName) && !rq.mayTopic(auth.OpCreate, name):
 			resp.Topics = append(resp.Topics, topicError(name, errTopicAuthorization))
 		default:
 			missing = append(missing, name)
@@ -224,7 +224,7 @@ func (rq *request) operations(rt auth.ResourceType, name string, ops []auth.Oper
 }
 
 func (rq *request) clusterOperations() int32 {
-	if !rq.mayCluster(auth.OpDescribe) {
+	if !rq.could(auth.OpDescribe, auth.ResCluster, auth.ClusterName) {
 		return 0
 	}
 	return rq.operations(auth.ResCluster, auth.ClusterName, clusterOperations)

@@ -65,7 +65,7 @@ func (rq *request) findOne(key string, kind int8) kmsg.FindCoordinatorResponseCo
 			err = refuse(errCoordinatorNotAvailable, "The coordinator is not available.")
 		}
 	case coordinatorTxn:
-		if !rq.s.authorize(auth.OpDescribe, auth.ResTxnID, []byte(key)) {
+		if !rq.authorize(auth.OpDescribe, auth.ResTxnID, []byte(key)) {
 			err = refuse(errTransactionalAuthorization, "Transactional ID authorization failed.")
 			break
 		}

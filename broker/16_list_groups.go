@@ -14,12 +14,12 @@ var listGroupsAPI = api{
 }
 
 func handleListGroups(rq *request, r *kmsg.ListGroupsRequest) kmsg.Response {
-	all := rq.mayCluster(auth.OpDescribe)
+	all := rq.could(auth.OpDescribe, auth.ResCluster, auth.ClusterName)
 	rq.coordinator().ListGroups(rq.client(), r, func(resp *kmsg.ListGroupsResponse) {
 		if !all {
 			kept := resp.Groups[:0]
 			for _, g := range resp.Groups {
-				if rq.mayGroup(auth.OpDescribe, g.Group) {
+				if rq.could(auth.OpDescribe, auth.ResGroup, g.Group) {
 					kept = append(kept, g)
 				}
 			}

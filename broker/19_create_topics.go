@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -28,7 +29,7 @@ func handleCreateTopics(rq *request, r *kmsg.CreateTopicsRequest) kmsg.Response 
 	for i := range r.Topics {
 		times[r.Topics[i].Topic]++
 	}
-	all := rq.mayCluster(auth.OpCreate)
+	all := rq.could(auth.OpCreate, auth.ResCluster, auth.ClusterName)
 	var specs []topicSpec
 	var answers []int // of each spec
 	for i := range r.Topics {
@@ -47,7 +48,9 @@ func handleCreateTopics(rq *request, r *kmsg.CreateTopicsRequest) kmsg.Response 
 		case !all && !rq.mayTopic(auth.OpCreate, in.Topic) || in.Topic == cluster.MetadataTopic:
 			err = refuse(errTopicAuthorization, "Authorization failed.")
 		default:
-			spec, err = b.specOf(in)
+			if spec, err = b.specOf(in); err == nil && !r.ValidateOnly {
+				err = rq.mutateNew(&spec)
+			}
 		}
 		if err != nil {
 			rq.createError(&out, err)
@@ -79,8 +82,26 @@ func handleCreateTopics(rq *request, r *kmsg.CreateTopicsRequest) kmsg.Response 
 			continue
 		}
 		rq.describeCreated(out, &specs[i])
+		if !r.ValidateOnly {
+			rq.changed("Topic:"+specs[i].name, nil, describeSpec(&specs[i]))
+		}
 	}
 	return resp
+}
+
+// mutateNew asks the quota for a topic that could be made.
+func (rq *request) mutateNew(s *topicSpec) error {
+	if rq.s.b.checkSpec(s) != nil || checkNew(rq.s.b.cluster.Image(), s.name) != nil {
+		return nil // it is refused for that
+	}
+	return rq.mutate(int(s.partitions), rq.version >= 6)
+}
+
+// describeSpec is a topic for the audit log.
+func describeSpec(s *topicSpec) map[string]string {
+	m := map[string]string{"partitions": fmt.Sprint(s.partitions)}
+	maps.Copy(m, s.configs)
+	return m
 }
 
 func (rq *request) createError(out *kmsg.CreateTopicsResponseTopic, err error) {
@@ -156,7 +177,7 @@ func (rq *request) describeCreated(out *kmsg.CreateTopicsResponseTopic, s *topic
 	if t := image.Topic(s.name); t != nil {
 		out.TopicID = t.ID
 	}
-	if !rq.mayTopic(auth.OpDescribeConfigs, s.name) {
+	if !rq.could(auth.OpDescribeConfigs, auth.ResTopic, s.name) {
 		out.ConfigErrorCode, out.NumPartitions, out.ReplicationFactor = errTopicAuthorization, -1, -1
 		return
 	}

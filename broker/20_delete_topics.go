@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"strconv"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/auth"
@@ -77,7 +79,14 @@ func (rq *request) deleteOne(r *kmsg.DeleteTopicsRequest, in *kmsg.DeleteTopicsR
 	}
 	seen[t.Name] = true
 	out.Topic, out.TopicID = &t.Name, t.ID
+	if err := rq.mutate(int(t.Partitions), rq.version >= 5); err != nil {
+		return err
+	}
 	ctx, cancel := withTimeout(r.TimeoutMillis)
 	defer cancel()
-	return b.deleteTopic(ctx, t.ID)
+	if err := b.deleteTopic(ctx, t.ID); err != nil {
+		return err
+	}
+	rq.changed("Topic:"+t.Name, map[string]string{"partitions": strconv.Itoa(int(t.Partitions))}, nil)
+	return nil
 }

@@ -23,7 +23,7 @@ func handleInitProducerID(rq *request, r *kmsg.InitProducerIDRequest) kmsg.Respo
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if r.TransactionalID != nil && *r.TransactionalID != "" {
-		if !rq.s.authorize(auth.OpWrite, auth.ResTxnID, []byte(*r.TransactionalID)) {
+		if !rq.authorize(auth.OpWrite, auth.ResTxnID, []byte(*r.TransactionalID)) {
 			resp.ErrorCode = errTransactionalAuthorization
 			return resp
 		}
@@ -44,7 +44,7 @@ func (rq *request) initProducerID(r *kmsg.InitProducerIDRequest, resp *kmsg.Init
 	if r.TransactionalID != nil {
 		return errInvalidRequest // "" is no id
 	}
-	if !rq.mayCluster(auth.OpIdempotentWrite) && !b.auth.AuthorizeAny(rq.s.principal, rq.s.host, auth.OpWrite, auth.ResTopic) {
+	if !b.auth.AuthorizeAny(rq.s.principal, rq.s.host, auth.OpWrite, auth.ResTopic) && !rq.mayCluster(auth.OpIdempotentWrite) {
 		return errClusterAuthorization
 	}
 	if rq.version >= 3 && (r.ProducerID == -1) != (r.ProducerEpoch == -1) {

@@ -76,7 +76,7 @@ func (r *addResult) code(p txn.Partition) errCode {
 // addToTxn adds or verifies one transaction's partitions. done may be called
 // before it returns.
 func (rq *request) addToTxn(t *kmsg.AddPartitionsToTxnRequestTransaction, version int16, done func(addResult)) {
-	if version < 4 && !rq.s.authorize(auth.OpWrite, auth.ResTxnID, []byte(t.TransactionalID)) {
+	if version < 4 && !rq.authorize(auth.OpWrite, auth.ResTxnID, []byte(t.TransactionalID)) {
 		done(addResult{all: errTransactionalAuthorization})
 		return
 	}

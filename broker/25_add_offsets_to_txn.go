@@ -18,7 +18,7 @@ var addOffsetsToTxnAPI = api{
 func handleAddOffsetsToTxn(rq *request, r *kmsg.AddOffsetsToTxnRequest) kmsg.Response {
 	resp := r.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
 	switch {
-	case !rq.s.authorize(auth.OpWrite, auth.ResTxnID, []byte(r.TransactionalID)):
+	case !rq.authorize(auth.OpWrite, auth.ResTxnID, []byte(r.TransactionalID)):
 		resp.ErrorCode = errTransactionalAuthorization
 		return resp
 	case !rq.mayGroup(auth.OpRead, r.Group):

@@ -16,7 +16,7 @@ var endTxnAPI = api{
 }
 
 func handleEndTxn(rq *request, r *kmsg.EndTxnRequest) kmsg.Response {
-	if !rq.s.authorize(auth.OpWrite, auth.ResTxnID, []byte(r.TransactionalID)) {
+	if !rq.authorize(auth.OpWrite, auth.ResTxnID, []byte(r.TransactionalID)) {
 		resp := r.ResponseKind().(*kmsg.EndTxnResponse)
 		resp.ErrorCode = errTransactionalAuthorization
 		return resp

@@ -20,7 +20,7 @@ var writeTxnMarkersAPI = api{
 func handleWriteTxnMarkers(rq *request, r *kmsg.WriteTxnMarkersRequest) kmsg.Response {
 	resp := r.ResponseKind().(*kmsg.WriteTxnMarkersResponse)
 	// Kafka lets in whoever may act for the cluster or alter it.
-	denied := !rq.mayCluster(auth.OpClusterAction) && !rq.mayCluster(auth.OpAlter)
+	denied := !rq.could(auth.OpClusterAction, auth.ResCluster, auth.ClusterName) && !rq.mayCluster(auth.OpAlter)
 	var mu sync.Mutex
 	left := 1 // the walk below
 	finish := func() {

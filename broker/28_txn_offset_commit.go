@@ -27,7 +27,7 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 		return resp
 	}
 	switch {
-	case !rq.s.authorize(auth.OpWrite, auth.ResTxnID, []byte(r.TransactionalID)):
+	case !rq.authorize(auth.OpWrite, auth.ResTxnID, []byte(r.TransactionalID)):
 		return all(errTransactionalAuthorization)
 	case !rq.mayGroup(auth.OpRead, r.Group):
 		return all(errGroupAuthorization)

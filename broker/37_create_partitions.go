@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -38,7 +39,7 @@ func handleCreatePartitions(rq *request, r *kmsg.CreatePartitionsRequest) kmsg.R
 			err = refuse(errTopicAuthorization, "Topic authorization failed.")
 		default:
 			if err = rq.s.b.checkGrowth(in); err == nil {
-				err = rq.s.b.growTopic(ctx, in.Topic, in.Count, r.ValidateOnly)
+				err = rq.grow(ctx, in, r.ValidateOnly)
 			}
 		}
 		out.ErrorCode, out.ErrorMessage = codeOf(err), message(err)
@@ -46,6 +47,24 @@ func handleCreatePartitions(rq *request, r *kmsg.CreatePartitionsRequest) kmsg.R
 		resp.Topics = append(resp.Topics, out)
 	}
 	return resp
+}
+
+// grow asks the quota, lets the topic grow and audits it.
+func (rq *request) grow(ctx context.Context, in *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+	var had int32
+	if t := rq.s.b.cluster.Image().Topic(in.Topic); t != nil {
+		had = t.Partitions
+	}
+	if had > 0 && in.Count > had && !validateOnly {
+		if err := rq.mutate(int(in.Count-had), rq.version >= 3); err != nil {
+			return err
+		}
+	}
+	if err := rq.s.b.growTopic(ctx, in.Topic, in.Count, validateOnly); err != nil || validateOnly {
+		return err
+	}
+	rq.changed("Topic:"+in.Topic, map[string]string{"partitions": fmt.Sprint(had)}, map[string]string{"partitions": fmt.Sprint(in.Count)})
+	return nil
 }
 
 // checkGrowth checks the assignments of new partitions, if there are any.

@@ -42,7 +42,7 @@ func handleDescribeTransactions(rq *request, r *kmsg.DescribeTransactionsRequest
 		denied := kmsg.NewDescribeTransactionsResponseTransactionState()
 		denied.TransactionalID = id
 		switch {
-		case !rq.s.authorize(auth.OpDescribe, auth.ResTxnID, []byte(id)):
+		case !rq.authorize(auth.OpDescribe, auth.ResTxnID, []byte(id)):
 			denied.ErrorCode = errTransactionalAuthorization
 			finish(denied)
 		case id == "":

@@ -48,6 +48,7 @@ func (rq *request) alter(res cluster.Resource, edits []configEdit, replace, vali
 	if err := checkEdits(edits); err != nil {
 		return err
 	}
+	var before, after map[string]string
 	err = b.cluster.Commit(context.Background(), func(image *cluster.Image) ([]cluster.Record, error) {
 		if res.Type == cluster.ResourceTopic && image.Topic(res.Name) == nil {
 			return nil, refuse(errUnknownTopicOrPartition, "This server does not host this topic-partition.")
@@ -63,11 +64,13 @@ func (rq *request) alter(res cluster.Resource, edits []configEdit, replace, vali
 		if validateOnly {
 			return nil, nil
 		}
+		before, after = old, next
 		return difference(res, old, next), nil
 	})
 	if err != nil || validateOnly {
 		return err
 	}
+	rq.changed(configName(res), before, after)
 	switch res.Type {
 	case cluster.ResourceTopic:
 		if t := b.topics.get(res.Name); t != nil {
@@ -80,6 +83,13 @@ func (rq *request) alter(res cluster.Resource, edits []configEdit, replace, vali
 		}
 	}
 	return nil
+}
+
+// configName is a resource for the audit log.
+func configName(res cluster.Resource) string {
+	kind := map[cluster.ResourceType]string{cluster.ResourceTopic: "Topic", cluster.ResourceBroker: "Broker",
+		cluster.ResourceGroup: "Group", cluster.ResourceClientMetrics: "ClientMetrics"}[res.Type]
+	return kind + ":" + firstOf(res.Name, "<default>")
 }
 
 // checkEdits checks what does not depend on what is set.

@@ -123,6 +123,7 @@ func (l *loop) free(rq *request) {
 	rq.s, rq.conn, rq.api, rq.req, rq.job, rq.err = nil, nil, nil, nil, nil, nil
 	rq.answered, rq.held, rq.failed, rq.workAnswered = false, false, false, false
 	rq.resume, rq.out = nil, nil
+	rq.throttle = 0
 	rq.clientID = ""
 	rq.next, l.requests = l.requests, rq
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/chronik-stream/chronik/auth"
 	"github.com/chronik-stream/chronik/codec"
 	"github.com/chronik-stream/chronik/netloop"
 )
@@ -29,6 +30,8 @@ type request struct {
 	correlation int32
 	clientID    string
 	received    time.Time
+	size        int           // of the frame
+	throttle    time.Duration // whoever has the request
 
 	// buf is the frame and body the request's body in it. They are kept for
 	// Produce and Fetch only: other requests are decoded from a copy, since
@@ -93,6 +96,7 @@ var (
 
 // encode makes the response's bytes. Any goroutine.
 func (rq *request) encode(resp kmsg.Response) *netloop.Response {
+	rq.tellThrottle(resp)
 	resp.SetVersion(rq.version)
 	out := netloop.NewResponse(256)
 	out.Buf.B = codec.AppendResponse(out.Buf.B[:0], resp, rq.correlation)
@@ -129,6 +133,9 @@ func (rq *request) finish() {
 	default:
 		rq.conn.Respond(rq.slot, rq.out)
 	}
+	if rq.throttle > 0 {
+		rq.conn.Mute(rq.loop.nl.Now().Add(rq.throttle))
+	}
 	rq.out = nil
 	if !rq.working && !rq.held {
 		rq.loop.free(rq)
@@ -163,7 +170,19 @@ func (rq *request) work() {
 		}
 		rq.loop.nl.Post(&rq.workTask)
 	}()
-	if resp := rq.job(); resp != nil {
+	timed := rq.limited(auth.QuotaRequest)
+	var began time.Time
+	if timed {
+		began = time.Now()
+	}
+	resp := rq.job()
+	if timed {
+		wait := rq.s.chargeTime(rq.clientID, time.Since(began))
+		if resp != nil { // otherwise somebody else may have answered it by now
+			rq.delay(wait)
+		}
+	}
+	if resp != nil {
 		rq.out = rq.encode(resp)
 		rq.workAnswered = true
 	}
@@ -197,15 +216,34 @@ func (rq *request) begin() {
 		}
 		rq.req = req
 	}
-	var resp kmsg.Response
 	if rq.api.place == onWorker {
-		resp = rq.offload(func() kmsg.Response { return rq.api.handle(rq) })
+		rq.offload(func() kmsg.Response { return rq.api.handle(rq) })
+		return
+	}
+	var resp kmsg.Response
+	if rq.limited(auth.QuotaRequest) {
+		resp = rq.timed()
 	} else {
 		resp = rq.api.handle(rq)
 	}
 	if resp != nil {
 		rq.answer(rq.encode(resp))
 	}
+}
+
+// timed runs the handler and charges its time. A request that is answered
+// later is somebody else's by then: its connection is throttled without a word
+// in the answer.
+func (rq *request) timed() kmsg.Response {
+	s, clientID, began := rq.s, rq.clientID, time.Now()
+	resp := rq.api.handle(rq)
+	wait := s.chargeTime(clientID, time.Since(began))
+	if resp != nil {
+		rq.delay(wait)
+	} else if wait > 0 && !s.closed {
+		s.conn.Mute(s.loop.nl.Now().Add(wait))
+	}
+	return resp
 }
 
 // release gives the frame's buffer back.

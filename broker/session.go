@@ -31,6 +31,8 @@ type session struct {
 	principal *auth.Principal
 	// login is how the connection came to its principal.
 	login login
+	// throttle is its quotas; any goroutine.
+	throttle throttle
 	// clientID is the last request's, kept so that it is made a string once.
 	clientID string
 	// software is what ApiVersions v3+ told (KIP-511).
@@ -107,6 +109,7 @@ func (h handler) Frame(c netloop.Conn, f netloop.Frame) {
 	rq := s.loop.request()
 	rq.s, rq.conn, rq.slot, rq.api = s, c, f.Slot, a
 	rq.version, rq.correlation, rq.clientID, rq.received = hdr.Version, hdr.CorrelationID, s.clientID, f.Received
+	rq.size = len(f.Buf.B)
 	rq.buf, rq.body = f.Buf, body
 	s.loop.stats[a.key].bytesIn.Add(int64(len(f.Buf.B)))
 	if s.busy {
