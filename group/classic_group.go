@@ -93,11 +93,6 @@ func (g *classicGroup) become(now time.Time, st classicState) {
 
 func (g *classicGroup) isConsumer() bool { return g.protocolType == consumerType }
 
-// isSimple: nobody ever joined, it only holds offsets.
-func (g *classicGroup) isSimple() bool {
-	return g.protocolType == "" && g.state == classicEmpty && len(g.pending) == 0
-}
-
 func (g *classicGroup) protocolName() string { return text(g.protocol) }
 
 // sorted is the members in the order they joined.

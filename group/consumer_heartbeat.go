@@ -66,6 +66,8 @@ func checkHeartbeat(r *kmsg.ConsumerGroupHeartbeatRequest, cfg *settings) *refus
 		return invalid("RackId can't be empty.")
 	case len(r.MemberID) > maxID || len(text(r.InstanceID)) > maxID:
 		return invalid("MemberId and InstanceId may have 16384 bytes at most.")
+	case len(text(r.SubscribedTopicRegex)) > maxID:
+		return refuse(codeInvalidRegex, "SubscribedTopicRegex may have 16384 bytes at most.")
 	case r.MemberEpoch == epochJoin && r.RebalanceTimeoutMillis == -1:
 		return invalid("RebalanceTimeoutMs must be provided in first request.")
 	case r.MemberEpoch == epochJoin && (r.Topics == nil || len(r.Topics) > 0):

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -257,6 +258,10 @@ func TestConsumerHeartbeatChecks(t *testing.T) {
 		{"join without a subscription", func(q *kmsg.ConsumerGroupHeartbeatRequest) { q.SubscribedTopicNames = nil }, codeInvalidRequest},
 		{"static leave without an instance", func(q *kmsg.ConsumerGroupHeartbeatRequest) { q.MemberEpoch = -2 }, codeInvalidRequest},
 		{"epoch -3", func(q *kmsg.ConsumerGroupHeartbeatRequest) { q.MemberEpoch = -3 }, codeInvalidRequest},
+		{"a pattern beyond all measure", func(q *kmsg.ConsumerGroupHeartbeatRequest) {
+			long := strings.Repeat("x", maxID+1)
+			q.SubscribedTopicRegex = &long
+		}, codeInvalidRegex},
 		{"unknown assignor", func(q *kmsg.ConsumerGroupHeartbeatRequest) { q.ServerAssignor = &s }, codeUnsupportedAssignor},
 	} {
 		r := newRig(t)

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"math"
 	"strconv"
 	"time"
 
@@ -101,11 +102,12 @@ func (c *Coordinator) settings() *settings {
 func readSettings(c *cluster.Cluster) *settings {
 	size := func(key string) int { return int(min(max(c.BrokerInt(key), 1), 1<<31-1)) }
 	s := &settings{
-		minSession:        c.BrokerMillis("group.min.session.timeout.ms"),
-		maxSession:        c.BrokerMillis("group.max.session.timeout.ms"),
-		initialDelay:      c.BrokerMillis("group.initial.rebalance.delay.ms"),
-		maxSize:           size("group.max.size"),
-		offsetMetadataMax: int(c.BrokerInt("offset.metadata.max.bytes")),
+		minSession:   c.BrokerMillis("group.min.session.timeout.ms"),
+		maxSession:   c.BrokerMillis("group.max.session.timeout.ms"),
+		initialDelay: c.BrokerMillis("group.initial.rebalance.delay.ms"),
+		maxSize:      size("group.max.size"),
+		// Older versions of the record have a 16-bit length.
+		offsetMetadataMax: int(min(c.BrokerInt("offset.metadata.max.bytes"), math.MaxInt16)),
 		offsetsRetention:  time.Duration(c.BrokerInt("offsets.retention.minutes")) * time.Minute,
 		retentionCheck:    max(c.BrokerMillis("offsets.retention.check.interval.ms"), time.Second),
 		consumerMaxSize:   size("group.consumer.max.size"),

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chronik-stream/chronik/codec/record"
@@ -82,7 +83,6 @@ type counter struct {
 	txn   map[int64]int64
 	lost  int
 	ready chan struct{}
-	once  sync.Once
 }
 
 func newCounter(d *disk) *counter {
@@ -508,4 +508,50 @@ func TestShardManyBatches(t *testing.T) {
 	if got, _ := again.value(); got != 3000 {
 		t.Fatalf("read back %d", got)
 	}
+}
+
+// TestShardWaitsForItsLog: until the log is open the shard loads, looking for
+// it less and less often, and then serves.
+func TestShardWaitsForItsLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDisk(t, vfs.NewMem(), 1, nil)
+		defer d.close()
+		began := time.Now()
+		looks := 0
+		s := NewShard(ShardOptions{
+			Name: "late", Now: time.Now, Go: d.Go,
+			Log: func() *logstore.Log {
+				if looks++; time.Since(began) < time.Second {
+					return nil
+				}
+				return d.logs[0]
+			},
+			Replay: func(*Record) error { return nil },
+			Marker: func(int64, bool) {},
+			Loaded: func(time.Time) {},
+			Lost:   func(error) {},
+		})
+		s.Start()
+		defer s.Close()
+		synctest.Wait()
+		if err := s.Do(func(time.Time) error { return nil }, nil); !errors.Is(err, ErrLoading) {
+			t.Fatalf("without a log: %v", err)
+		}
+		<-time.After(1600 * time.Millisecond)
+		synctest.Wait()
+		if !s.Ready() || looks > 7 {
+			t.Fatalf("ready %v after %d looks", s.Ready(), looks)
+		}
+		fired := make(chan time.Time, 1)
+		if err := s.Do(func(now time.Time) error {
+			s.Deadlines.Set(&Deadline{Fire: func(now time.Time) { fired <- now }}, now.Add(90*time.Minute))
+			return nil
+		}, nil); err != nil {
+			t.Fatal(err)
+		}
+		set := time.Now()
+		if at := <-fired; at.Sub(set) < 90*time.Minute || at.Sub(set) > 91*time.Minute {
+			t.Fatalf("fired after %v", at.Sub(set))
+		}
+	})
 }

@@ -25,8 +25,9 @@ type Stats struct {
 	Members int
 	// Offsets committed, of all groups.
 	Offsets int64
-	// Commits, Rebalances and Expired (offsets) since the start.
-	Commits, Rebalances, Expired uint64
+	// Commits, Rebalances, Expired (offsets) and Resolutions (of a group's
+	// regular expressions) since the start.
+	Commits, Rebalances, Expired, Resolutions uint64
 	// Loads of partitions and the time they took in all.
 	Loads    uint64
 	LoadTime time.Duration
@@ -93,7 +94,7 @@ func (c *Coordinator) Stats() Stats {
 	st := Stats{
 		Groups: map[GroupState]int{}, Offsets: k.offsets.Load(), Commits: k.commits.Load(),
 		Rebalances: k.rebalances.Load(), Expired: k.expired.Load(),
-		Loads: k.loads.Load(), LoadTime: time.Duration(k.loadNanos.Load()),
+		Resolutions: k.regexRuns.Load(), Loads: k.loads.Load(), LoadTime: time.Duration(k.loadNanos.Load()),
 	}
 	for _, g := range c.all() {
 		st.Shards++

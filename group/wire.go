@@ -158,10 +158,3 @@ func (w *wire) tags(f func(tag uint64, body *wire)) {
 		}
 	}
 }
-
-func (w *wire) err() error {
-	if w.bad {
-		return errShort
-	}
-	return nil
-}
