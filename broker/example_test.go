@@ -17,13 +17,21 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			fmt.Println(err)
+		}
+	}()
 	b, err := broker.Start(broker.Options{DataDirs: []string{dir}, Listeners: "PLAINTEXT://127.0.0.1:0"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer b.Close()
+	defer func() {
+		if err := b.Close(); err != nil {
+			fmt.Println(err)
+		}
+	}()
 
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.AllowAutoTopicCreation())
 	if err != nil {
