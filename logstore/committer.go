@@ -120,56 +120,6 @@ func newCommitter(d *dir) *committer {
 	return &committer{d: d, wake: make(chan struct{}, 1), ended: make(chan struct{}), jobs: make(chan *Log, maxDirectSyncs)}
 }
 
-// reserve takes queue space for an append, or refuses it. Any goroutine.
-func (c *committer) reserve(n int, internal bool) bool {
-	limit := c.d.store.opt.QueueBytes
-	entries := int64(maxQueueEntries)
-	if internal {
-		limit += limit / 4
-		entries += entries / 4
-	}
-	// One append is always let in, or one above the limit could never pass.
-	if had := c.bytes.Add(int64(n)) - int64(n); (had > 0 && had+int64(n) > limit) || c.entries.Add(1) > entries {
-		if !(had > 0 && had+int64(n) > limit) {
-			c.entries.Add(-1)
-		}
-		c.bytes.Add(-int64(n))
-		c.d.store.stats.busy.Add(1)
-		return false
-	}
-	return true
-}
-
-func (c *committer) unreserve(n int) {
-	c.bytes.Add(-int64(n))
-	c.entries.Add(-1)
-}
-
-// push hands an entry over. For appends under Log.mu, so that the queue's
-// order is offset order.
-func (c *committer) push(e entry) {
-	c.mu.Lock()
-	first := len(c.queue) == 0
-	c.queue = append(c.queue, e)
-	c.mu.Unlock()
-	if first {
-		c.kick()
-	}
-}
-
-func (c *committer) kick() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-// notify has readers of a log look again.
-func (c *committer) notify(l *Log) {
-	c.entries.Add(1)
-	c.push(entry{log: l, kind: entryNotify})
-}
-
 // run is the committer's goroutine.
 func (c *committer) run() {
 	defer close(c.ended)
@@ -446,60 +396,6 @@ func (c *committer) makeDurable(wrote bool) error {
 	return nil
 }
 
-// work syncs direct logs until the committer ends.
-func (c *committer) work() {
-	for l := range c.jobs {
-		c.workOne(l)
-	}
-}
-
-func (c *committer) workOne(l *Log) {
-	defer c.wg.Done()
-	defer func() {
-		if r := recover(); r != nil {
-			c.failDirect(fmt.Errorf("a direct sync panicked: %v\n%s", r, debug.Stack()))
-		}
-	}()
-	if err := syncDirect(l); err != nil {
-		c.failDirect(err)
-	}
-}
-
-func (c *committer) failDirect(err error) {
-	c.errMu.Lock()
-	defer c.errMu.Unlock()
-	if c.err == nil {
-		c.err = err
-	}
-}
-
-// syncDirect makes a log durable in its segments up to this cycle's end: every
-// segment from the durable offset on, and the directory when it has new names
-// (rule 4).
-func syncDirect(l *Log) error {
-	st := &l.commit
-	for _, s := range *l.segs.Load() {
-		if s.next.Load() <= st.journaled || s.base >= st.to.offset {
-			continue
-		}
-		if err := s.sync(s.size.Load()); err != nil && !s.removed() {
-			return err
-		}
-	}
-	return l.syncNames()
-}
-
-// syncNames makes new names in the log's directory durable.
-func (l *Log) syncNames() error {
-	if !l.newNames.Swap(false) {
-		return nil
-	}
-	if err := l.store.fs.SyncDir(l.path); err != nil && !l.deleted.Load() {
-		return fmt.Errorf("sync directory of a log: %w", err)
-	}
-	return nil
-}
-
 func (c *committer) syncJournal() error {
 	began := time.Now()
 	if err := c.d.journal.sync(); err != nil {
@@ -562,16 +458,6 @@ func (c *committer) tell() {
 	clear(c.done)
 }
 
-// release gives the queue space of entries back.
-func (c *committer) release(batch []entry) {
-	var n int64
-	for i := range batch {
-		n += int64(batch[i].cost)
-	}
-	c.bytes.Add(-n)
-	c.entries.Add(-int64(len(batch)))
-}
-
 // refuse hands out tokens that never became durable.
 func (c *committer) refuse(batch []entry, why error) {
 	c.adv, c.done = c.adv[:0], c.done[:0]
@@ -605,9 +491,3 @@ func (c *committer) stop() {
 	c.kick()
 	<-c.ended
 }
-
-// waiter is a token for callers inside this package that wait.
-type waiter struct{ done chan error }
-
-func newWaiter() *waiter        { return &waiter{make(chan error, 1)} }
-func (w *waiter) end(err error) { w.done <- err }

@@ -20,4 +20,87 @@
 // [Log.Read] gives a range of whole batches at or below the high watermark or
 // the last stable offset, as a [Slice] of one segment that stays valid until
 // it is released.
+//
+// # How an append becomes durable
+//
+// Append writes the batch into the active segment (by pwrite, or through a
+// mapped window when the log is hot) and pushes an entry to the committer of
+// its data directory. The committer takes what arrived during its last sync,
+// writes it as one group of frames to the journal with one call, syncs once,
+// raises the high watermarks and hands out the tokens. Segments and indexes
+// are synced later, by checkpoints on the keeper's goroutine, which then
+// release the journal. committer.go, journal.go and checkpoint.go open with
+// their arguments; recovery.go says how the pieces are put together again.
+//
+// The high watermark is the durable offset: nobody reads what a power cut can
+// take back.
+//
+// # Goroutines
+//
+// A data directory has a committer, a keeper (checkpoints, journal files,
+// seals, unlinks, free space), a mapper (windows) and, while they are used, up
+// to 32 workers for direct syncs. A store has retention, cleaner and scrub. An
+// idle partition has none, nor a timer.
+//
+// # Locks
+//
+// Log.mu is held by an append, a roll, a capture. Under it Segment.imu (the
+// indexes), Segment.smu and fmu (the descriptor) may be taken, then the
+// leaves: watermarks, epochCache, the committer's queue, dir.mu, fileCache.mu,
+// mapper.mu. dir.ckptMu and mapper.work are taken before all of them: one checkpoint, seal, swap
+// or deletion at a time works in a directory, and no file is cut under a map. The committer takes leaves and a
+// segment's smu and fmu only, so that no append can hold it up.
+//
+// # Figures
+//
+// ext4 on a virtio disk, 2 cores of an EPYC shared with other work (load 10 to
+// 20 while measured; trust ratios): an append of 1 KiB costs the caller 4 to 5
+// µs by pwrite and less through a window, with no allocation; a tail read by
+// cursor 60 ns, a lookup by index and header walk 5 µs. Closed loop, 1 KiB, one
+// writer: p50 0.16 ms beside a raw fdatasync of 0.15 ms. 300 idle partitions
+// take 1.7 to 2.2 KiB of heap each.
+//
+//	go test -run '^$' -bench 'Append|Read|Durable' ./logstore
+//
+// # What is not here
+//
+// No ballast file for a full disk, and LogConfig.Preallocate is not looked at:
+// hot logs are preallocated by their windows. A data directory that cannot be
+// opened fails [Open]; one that fails later goes offline alone.
+//
+// # File map
+//
+//	api.go             options, errors, the types that callers see
+//	store.go           Store: Open, Ready, Close, Checkpoint
+//	openlog.go         OpenLog, CreateLog, Delete
+//	dir.go             a data directory: format, lock, offline, disk space
+//	keeper.go          a directory's slow work
+//	log.go             Log: state, lazy load, log start
+//	append.go          Append; validate.go: what is checked without the lock
+//	roll.go            when a segment is closed
+//	window.go          mapped windows for hot logs
+//	producer.go        idempotence and transactions; snapshot.go: .snapshot
+//	watermarks.go      log start, high watermark, last stable offset, log end
+//	epochs.go          leader-epoch-checkpoint
+//	queue.go           the bounded queue before the committer
+//	committer.go       group commit; direct.go: segments synced directly
+//	journal.go         the ring; journalformat.go: its bytes; journalread.go
+//	checkpoint.go      recovery points move up; checkpointfile.go: the file
+//	recovery.go        one log after an unclean stop
+//	salvage.go         what can be kept around damage; damage.go: holes in a log
+//	segment.go         a segment, its descriptor and pins; filecache.go: how many
+//	entryfile.go       .index, .timeindex, .txnindex; indexes.go: loads, rebuilds
+//	seal.go            .seal
+//	read.go            ranges; lookup.go: offsets by time; deleterecords.go
+//	files.go           names, atomic writes; offsetfile.go: Kafka's checkpoints
+//	stats.go           counters and histograms
+//	upkeep.go          retention, compaction and scrub as goroutines
+//	retention.go       what is too old or too much
+//	cleaner.go         which log to compact; compactplan.go, compactrun.go,
+//	                   compactbatch.go, compacttxn.go, compactmap.go,
+//	                   compactswap.go: how; pacer.go: how fast
+//	scrub.go           sealed segments against their seals; verify.go,
+//	                   verifydir.go: the same for a stopped directory
+//	segmentscan.go     batches of a segment, checked
+//	dump.go            files as text or JSON; dumpjournal.go: the journal
 package logstore

@@ -2,15 +2,12 @@ package logstore
 
 import (
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/chronik-stream/chronik/logstore/vfs"
 )
 
 // Log is one partition's log. All methods are for any goroutine.
@@ -308,15 +305,11 @@ func (l *Log) sealRolled() {
 	}
 }
 
-// segmentAt is the segment that holds an offset, or would: nil only when the
-// log has none at or below it.
-func (l *Log) segmentAt(offset int64) *Segment {
-	segs := *l.segs.Load()
-	i := sort.Search(len(segs), func(i int) bool { return segs[i].base > offset })
-	if i == 0 {
-		return nil
-	}
-	return segs[i-1]
+// shut refuses appends from now on and waits for one that runs.
+func (l *Log) shut() {
+	l.closed.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 }
 
 // admit says whether the log may be used at all.
@@ -389,18 +382,6 @@ func (l *Log) bury(s *Segment, delayMs int64) error {
 	}
 	for _, suffix := range []string{suffixLog, suffixIndex, suffixTime, suffixTxn, suffixSeal, suffixSnapshot} {
 		l.dir.bury(s.path()+suffix+suffixDeleted, delayMs, false)
-	}
-	return nil
-}
-
-// removeTemporary clears what an interrupted atomicWrite left in a directory.
-func removeTemporary(disk vfs.FS, dir string, entries []fs.DirEntry) error {
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".tmp") {
-			if err := disk.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return fmt.Errorf("remove a temporary file: %w", err)
-			}
-		}
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func crashSeeds(def int) int {
 }
 
 func TestCrashPowerCut(t *testing.T) {
-	for seed := range uint64(crashSeeds(40)) {
+	for seed := range uint64(crashSeeds(25)) {
 		c := &cutter{t: t, rng: rand.New(rand.NewPCG(seed, 77)), seed: seed}
 		for p := range 3 {
 			spec := specOf("t", int32(p))

@@ -40,8 +40,7 @@ type Segment struct {
 	gone bool     // fmu; deleted: close at the last unpin, never reopen by name
 	used atomic.Bool
 
-	growMu  sync.Mutex // held while the file is made longer or cut
-	trimmed bool       // growMu; the file has its final size
+	trimmed bool // mapper.work; the file has its final size
 
 	imu     sync.RWMutex
 	offsets entryFile[offsetEntry] // imu

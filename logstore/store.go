@@ -301,9 +301,7 @@ func (s *Store) Close() error {
 	}
 	s.upkeep.stop()
 	for _, l := range s.Logs() {
-		l.closed.Store(true)
-		l.mu.Lock()   // waits for an append that runs
-		l.mu.Unlock() //nolint:staticcheck // the empty section is the wait
+		l.shut()
 	}
 	var errs []error
 	for _, d := range s.dirs {

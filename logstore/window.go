@@ -52,9 +52,14 @@ type mapper struct {
 	hot    int  // appends to a log before it gets a window
 	size   int64
 	asks   chan *Segment
+	wake   chan struct{} // something was dropped
 	quit   chan struct{}
 	ended  chan struct{}
 	mapped atomic.Int64 // bytes
+
+	// work is held while a window is made and handed over, and while a file is
+	// cut: a file is never cut below a map. Before Log.mu.
+	work sync.Mutex
 
 	mu     sync.Mutex
 	drops  []*window  // mu; to unmap
@@ -62,7 +67,7 @@ type mapper struct {
 }
 
 func newMapper(d *dir) *mapper {
-	m := &mapper{d: d, hot: hotAppends, size: windowSize, asks: make(chan *Segment, mapperQueue), quit: make(chan struct{}), ended: make(chan struct{})}
+	m := &mapper{d: d, hot: hotAppends, size: windowSize, asks: make(chan *Segment, mapperQueue), wake: make(chan struct{}, 1), quit: make(chan struct{}), ended: make(chan struct{})}
 	if d.store.opt.SegmentWrite == "pwrite" {
 		return m
 	}
@@ -118,6 +123,10 @@ func (m *mapper) drop(w *window) {
 	m.mu.Lock()
 	m.drops = append(m.drops, w)
 	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
 }
 
 // release takes a segment's windows away. Under log.mu.
@@ -137,16 +146,16 @@ func (m *mapper) run() {
 	for {
 		select {
 		case <-m.quit:
-			m.unmap()
+			m.sweepDrops()
 			return
+		case <-m.wake:
+			m.sweepDrops()
 		case s := <-m.asks:
-			m.unmap()
 			if err := m.prepare(s); err != nil && !errors.Is(err, ErrClosed) {
 				if !errors.Is(m.d.ioError(err), ErrDiskFull) {
 					continue
 				}
 			}
-			m.unmap()
 		}
 	}
 }
@@ -156,7 +165,13 @@ func (m *mapper) stop() {
 	<-m.ended
 }
 
-// unmap gives dropped windows back.
+func (m *mapper) sweepDrops() {
+	m.work.Lock()
+	defer m.work.Unlock()
+	m.unmap()
+}
+
+// unmap gives dropped windows back. Under work.
 func (m *mapper) unmap() {
 	m.mu.Lock()
 	drops := m.drops
@@ -172,10 +187,17 @@ func (m *mapper) unmap() {
 
 // prepare makes the next window of a segment.
 func (m *mapper) prepare(s *Segment) error {
+	m.work.Lock()
+	defer m.work.Unlock()
+	m.unmap()
 	l := s.log
 	l.mu.Lock()
 	off, live := s.nextWindow(), l.active == s && !l.closed.Load() && !l.direct.Load()
-	n := min(m.size, pageUp(int64(l.cfg.Load().SegmentBytes)-off))
+	size := m.size
+	if s.win.cur == nil {
+		size = max(size/4, int64(mmap.PageSize)) // it has to prove itself
+	}
+	n := min(size, pageUp(int64(l.cfg.Load().SegmentBytes)-off))
 	if !live || n <= 0 || m.d.full.Load() {
 		s.win.asked = false
 		l.mu.Unlock()
@@ -227,10 +249,8 @@ func (s *Segment) nextWindow() int64 {
 // pageUp rounds up to whole pages.
 func pageUp(n int64) int64 { return (n + int64(mmap.PageSize) - 1) &^ int64(mmap.PageSize-1) }
 
-// mapWindow allocates, maps and populates a window at off.
+// mapWindow allocates, maps and populates a window at off. Under work.
 func (s *Segment) mapWindow(off, n int64) (*window, error) {
-	s.growMu.Lock()
-	defer s.growMu.Unlock()
 	if s.trimmed {
 		return nil, nil
 	}
@@ -303,8 +323,10 @@ func (m *mapper) tidy() {
 // trim ends the file where its log ends; after it a closed segment never grows
 // again. It reports whether the file was cut.
 func (s *Segment) trim(closed bool) (bool, error) {
-	s.growMu.Lock()
-	defer s.growMu.Unlock()
+	m := s.log.dir.mapper
+	m.work.Lock()
+	defer m.work.Unlock()
+	m.unmap()
 	s.trimmed = s.trimmed || closed
 	if err := s.pin(); err != nil {
 		return false, err
