@@ -41,6 +41,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	s := sink{c, out}
 	s.broker()
+	s.clients()
 	s.network()
 	s.log()
 	s.groups()

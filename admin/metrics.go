@@ -35,6 +35,7 @@ var metrics = []metric{
 	{"topics", "Topics.", nil},
 	{"partitions", "Partitions.", nil},
 	{"panics_total", "Panics that were recovered.", nil},
+	{"client_metric", "What clients push of themselves (KIP-714), as the client-metrics resources ask for.", []string{"instance", "client", "metric", "labels"}},
 
 	{"connections_accepted_total", "Connections accepted.", nil},
 	{"connections_refused_total", "Connections over a limit.", nil},
@@ -135,6 +136,13 @@ func (s sink) broker() {
 	s.gauge("topics", float64(st.Topics))
 	s.gauge("partitions", float64(st.Partitions))
 	s.count("panics_total", float64(st.Panics))
+}
+
+// clients tells what clients pushed last.
+func (s sink) clients() {
+	for _, m := range s.c.b.ClientMetrics() {
+		s.gauge("client_metric", m.Value, m.ClientInstance, m.ClientID, m.Name, m.Labels)
+	}
 }
 
 func (s sink) network() {

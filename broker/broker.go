@@ -45,11 +45,12 @@ type Broker struct {
 	groups   atomic.Pointer[group.Coordinator]
 	txns     atomic.Pointer[txn.Coordinator]
 
-	apis     *registry
-	topics   topics
-	workers  workers
-	sessions fetchSessions
-	settings atomic.Pointer[settings]
+	apis      *registry
+	topics    topics
+	workers   workers
+	sessions  fetchSessions
+	telemetry telemetry
+	settings  atomic.Pointer[settings]
 
 	// topicMu makes changes of topics one at a time: each is a change of the
 	// metadata and then of the logs, and the two must not interleave.

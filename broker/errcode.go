@@ -70,6 +70,14 @@ const (
 	errInconsistentTopicID        errCode = 103
 	errFetchSessionTopicID        errCode = 106
 	errMismatchedEndpoint         errCode = 114
+	errLogDirNotFound             errCode = 57
+	errElectionNotNeeded          errCode = 84
+	errNoReassignment             errCode = 85
+	errInvalidUpdateVersion       errCode = 95
+	errBrokerIDNotRegistered      errCode = 102
+	errInconsistentClusterID      errCode = 104
+	errUnknownSubscriptionID      errCode = 117
+	errTelemetryTooLarge          errCode = 118
 	errTransactionAbortable       errCode = 120
 	errInvalidRegularExpression   errCode = 128
 	errUnsupportedEndpoint        errCode = 115

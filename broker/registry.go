@@ -38,6 +38,7 @@ const (
 	keyDeleteACLs              = 31
 	keyDescribeConfigs         = 32
 	keyAlterConfigs            = 33
+	keyAlterReplicaLogDirs     = 34
 	keyDescribeLogDirs         = 35
 	keySaslAuthenticate        = 36
 	keyCreatePartitions        = 37
@@ -46,20 +47,30 @@ const (
 	keyExpireDelegationToken   = 40
 	keyDescribeDelegationToken = 41
 	keyDeleteGroups            = 42
+	keyElectLeaders            = 43
 	keyIncrementalAlterConfig  = 44
+	keyAlterReassignments      = 45
+	keyListReassignments       = 46
 	keyOffsetDelete            = 47
 	keyDescribeClientQuotas    = 48
 	keyAlterClientQuotas       = 49
 	keyDescribeUserSCRAM       = 50
 	keyAlterUserSCRAM          = 51
+	keyDescribeQuorum          = 55
+	keyUpdateFeatures          = 57
 	keyDescribeCluster         = 60
 	keyDescribeProducers       = 61
+	keyUnregisterBroker        = 64
 	keyDescribeTransactions    = 65
 	keyListTransactions        = 66
 	keyConsumerGroupHeartbeat  = 68
 	keyConsumerGroupDescribe   = 69
+	keyGetTelemetry            = 71
+	keyPushTelemetry           = 72
 	keyListConfigResources     = 74
 	keyDescribeTopicParts      = 75
+	keyAddRaftVoter            = 80
+	keyRemoveRaftVoter         = 81
 
 	maxKey = 94
 )
@@ -129,6 +140,9 @@ var table = []*api{
 	&describeClusterAPI, &describeProducersAPI,
 	&consumerGroupHeartbeatAPI, &consumerGroupDescribeAPI,
 	&listConfigResourcesAPI, &describeTopicPartitionsAPI,
+	&alterReplicaLogDirsAPI, &electLeadersAPI, &alterReassignmentsAPI, &listReassignmentsAPI,
+	&describeQuorumAPI, &updateFeaturesAPI, &unregisterBrokerAPI, &addRaftVoterAPI, &removeRaftVoterAPI,
+	&getTelemetrySubscriptionsAPI, &pushTelemetryAPI,
 }
 
 // registry finds an API by its key.

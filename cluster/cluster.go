@@ -256,3 +256,8 @@ func (c *Cluster) Close() error {
 	}
 	return nil
 }
+
+// LogState is the metadata log's leader epoch and offsets.
+func (c *Cluster) LogState() (epoch int32, o logstore.Offsets) {
+	return c.Image().EpochBase, c.log.Offsets()
+}

@@ -1,0 +1,173 @@
+package broker
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-stream/chronik/cluster"
+)
+
+// TestOneNodeAdmin: APIs about several nodes answer what Kafka answers where
+// there is one.
+func TestOneNodeAdmin(t *testing.T) {
+	b := run(t, nil)
+	makeTopic(t, b, "t", 2, nil)
+	w := dial(t, b)
+
+	for version := int16(0); version <= 2; version++ {
+		req := kmsg.NewPtrElectLeadersRequest()
+		req.Version = version
+		req.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: "t", Partitions: []int32{0, 7}}, {Topic: "none", Partitions: []int32{0}}}
+		resp := ask[*kmsg.ElectLeadersResponse](w, req)
+		got := fmt.Sprint(resp.ErrorCode, resp.Topics[0].Partitions[0].ErrorCode, resp.Topics[0].Partitions[1].ErrorCode, resp.Topics[1].Partitions[0].ErrorCode)
+		if got != "0 84 3 3" {
+			t.Errorf("ElectLeaders v%d: %s", version, got)
+		}
+		req.Topics = nil
+		if resp = ask[*kmsg.ElectLeadersResponse](w, req); resp.ErrorCode != 0 || len(resp.Topics) != 0 {
+			t.Errorf("ElectLeaders v%d of all: %+v", version, resp)
+		}
+	}
+
+	for version := int16(0); version <= 1; version++ {
+		for _, c := range []struct {
+			topic    string
+			replicas []int32
+			code     errCode
+		}{
+			{"t", []int32{b.opt.NodeID}, errNone},
+			{"t", nil, errNoReassignment},
+			{"t", []int32{}, errInvalidReplicaAssignment},
+			{"t", []int32{b.opt.NodeID, b.opt.NodeID}, errInvalidReplicaAssignment},
+			{"t", []int32{b.opt.NodeID + 1}, errInvalidReplicaAssignment},
+			{"none", []int32{b.opt.NodeID}, errUnknownTopicOrPartition},
+		} {
+			req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
+			req.Version = version
+			req.Topics = []kmsg.AlterPartitionAssignmentsRequestTopic{{Topic: c.topic, Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Partition: 1, Replicas: c.replicas}}}}
+			resp := ask[*kmsg.AlterPartitionAssignmentsResponse](w, req)
+			if got := resp.Topics[0].Partitions[0].ErrorCode; got != c.code {
+				t.Errorf("reassignment v%d of %s to %v: %d, want %d", version, c.topic, c.replicas, got, c.code)
+			}
+		}
+	}
+	if resp := ask[*kmsg.ListPartitionReassignmentsResponse](w, kmsg.NewPtrListPartitionReassignmentsRequest()); resp.ErrorCode != 0 || len(resp.Topics) != 0 {
+		t.Errorf("reassignments: %+v", resp)
+	}
+
+	dir := b.store.Dirs()[0].Path
+	for version := int16(0); version <= 2; version++ {
+		for _, c := range []struct {
+			dir, topic string
+			code       errCode
+		}{{dir, "t", errNone}, {"/nowhere", "t", errLogDirNotFound}, {dir, "none", errUnknownTopicOrPartition}} {
+			req := kmsg.NewPtrAlterReplicaLogDirsRequest()
+			req.Version = version
+			req.Dirs = []kmsg.AlterReplicaLogDirsRequestDir{{Dir: c.dir, Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: c.topic, Partitions: []int32{1}}}}}
+			if got := ask[*kmsg.AlterReplicaLogDirsResponse](w, req).Topics[0].Partitions[0].ErrorCode; got != c.code {
+				t.Errorf("AlterReplicaLogDirs v%d %s to %s: %d, want %d", version, c.topic, c.dir, got, c.code)
+			}
+		}
+	}
+
+	for version := int16(0); version <= 2; version++ {
+		req := kmsg.NewPtrDescribeQuorumRequest()
+		req.Version = version
+		req.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: cluster.MetadataTopic, Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{Partition: 0}}}}
+		resp := ask[*kmsg.DescribeQuorumResponse](w, req)
+		p := resp.Topics[0].Partitions[0]
+		if resp.ErrorCode != 0 || p.ErrorCode != 0 || p.LeaderID != b.opt.NodeID || p.HighWatermark <= 0 || len(p.CurrentVoters) != 1 || p.CurrentVoters[0].LogEndOffset < p.HighWatermark {
+			t.Errorf("DescribeQuorum v%d: %+v", version, resp)
+		}
+		if version == 2 && (len(resp.Nodes) != 1 || resp.Nodes[0].Listeners[0].Name != "PLAINTEXT") {
+			t.Errorf("DescribeQuorum v2: nodes %+v", resp.Nodes)
+		}
+		req.Topics[0].Topic = "t"
+		if got := ask[*kmsg.DescribeQuorumResponse](w, req).Topics[0].Partitions[0].ErrorCode; got != errUnknownTopicOrPartition {
+			t.Errorf("DescribeQuorum v%d of t: %d", version, got)
+		}
+	}
+
+	un := kmsg.NewPtrUnregisterBrokerRequest()
+	for id, code := range map[int32]errCode{b.opt.NodeID: errInvalidRequest, 77: errBrokerIDNotRegistered} {
+		un.BrokerID = id
+		if got := ask[*kmsg.UnregisterBrokerResponse](w, un).ErrorCode; got != code {
+			t.Errorf("UnregisterBroker %d: %d, want %d", id, got, code)
+		}
+	}
+	wrong := "another"
+	for version := int16(0); version <= 1; version++ {
+		add := kmsg.NewPtrAddRaftVoterRequest()
+		add.Version = version
+		if got := ask[*kmsg.AddRaftVoterResponse](w, add).ErrorCode; got != errUnsupportedVersion {
+			t.Errorf("AddRaftVoter v%d: %d", version, got)
+		}
+	}
+	remove := kmsg.NewPtrRemoveRaftVoterRequest()
+	if got := ask[*kmsg.RemoveRaftVoterResponse](w, remove).ErrorCode; got != errUnsupportedVersion {
+		t.Errorf("RemoveRaftVoter: %d", got)
+	}
+	remove.ClusterID = &wrong
+	if got := ask[*kmsg.RemoveRaftVoterResponse](w, remove).ErrorCode; got != errInconsistentClusterID {
+		t.Errorf("RemoveRaftVoter of another cluster: %d", got)
+	}
+}
+
+// TestUpdateFeatures: levels go up and down within what is supported, all or
+// none, and ApiVersions tells them.
+func TestUpdateFeatures(t *testing.T) {
+	b := run(t, nil)
+	w := dial(t, b)
+	epoch := b.cluster.Image().Version
+	for _, c := range []struct {
+		feature string
+		level   int16
+		how     int8
+		code    errCode
+	}{
+		{"group.version", 1, featureUpgrade, errNone}, // as it is
+		{"group.version", 0, featureUpgrade, errInvalidUpdateVersion},
+		{"group.version", 2, featureUpgrade, errInvalidUpdateVersion},
+		{"group.version", -1, featureSafeDowngrade, errInvalidUpdateVersion},
+		{"group.version", 0, 9, errInvalidUpdateVersion},
+		{"transaction.version", 1, featureSafeDowngrade, errNone},
+		{"transaction.version", 2, featureSafeDowngrade, errInvalidUpdateVersion},
+		{"transaction.version", 2, featureUpgrade, errNone},
+		{"metadata.version", 20, featureUnsafeDowngrade, errInvalidUpdateVersion},
+		{"kraft.version", 1, featureUpgrade, errInvalidUpdateVersion},
+		{"no.such.version", 1, featureUpgrade, errInvalidUpdateVersion},
+	} {
+		before := b.cluster.Image().Features[c.feature]
+		for _, dry := range []bool{true, false} {
+			req := kmsg.NewPtrUpdateFeaturesRequest()
+			req.Version, req.ValidateOnly = 2, dry
+			u := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+			u.Feature, u.MaxVersionLevel, u.UpgradeType = c.feature, c.level, c.how
+			req.FeatureUpdates = append(req.FeatureUpdates, u)
+			resp := ask[*kmsg.UpdateFeaturesResponse](w, req)
+			if resp.ErrorCode != c.code || (resp.ErrorMessage == nil) != (c.code == errNone) {
+				t.Errorf("%s to %d by %d: %d", c.feature, c.level, c.how, resp.ErrorCode)
+			}
+			want := before
+			if !dry && c.code == errNone {
+				want = c.level
+			}
+			if got := b.cluster.Image().Features[c.feature]; got != want {
+				t.Errorf("%s to %d by %d (dry %v): the level is %d, want %d", c.feature, c.level, c.how, dry, got, want)
+			}
+		}
+	}
+	if now := b.cluster.Image().Version; now <= epoch {
+		t.Errorf("the features' epoch went from %d to %d", epoch, now)
+	}
+	req := kmsg.NewPtrUpdateFeaturesRequest()
+	req.Version = 0
+	u := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+	u.Feature, u.MaxVersionLevel, u.AllowDowngrade = "group.version", 0, true
+	req.FeatureUpdates = append(req.FeatureUpdates, u)
+	if resp := ask[*kmsg.UpdateFeaturesResponse](w, req); resp.ErrorCode != 0 || len(resp.Results) != 1 || b.cluster.Image().Features["group.version"] != 0 {
+		t.Errorf("v0: %+v", resp)
+	}
+}

@@ -1,0 +1,148 @@
+package broker
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-stream/chronik/codec/compress"
+)
+
+// pb writes a length-delimited protobuf field.
+func pb(field int, data ...byte) []byte {
+	b := binary.AppendUvarint(nil, uint64(field)<<3|2)
+	b = binary.AppendUvarint(b, uint64(len(data)))
+	return append(b, data...)
+}
+
+func join(parts ...[]byte) (all []byte) {
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
+
+// otlpOf is a MetricsData with a gauge of 1.5 and a sum of 7 with an attribute.
+func otlpOf() []byte {
+	double := binary.LittleEndian.AppendUint64([]byte{4<<3 | 1}, math.Float64bits(1.5))
+	integer := binary.LittleEndian.AppendUint64([]byte{6<<3 | 1}, 7)
+	attribute := pb(7, join(pb(1, []byte("node")...), pb(2, pb(1, []byte("1")...)...))...)
+	gauge := pb(2, join(pb(1, []byte("g")...), pb(5, pb(1, double...)...))...)
+	sum := pb(2, join(pb(1, []byte("s")...), pb(7, pb(1, join(integer, attribute)...)...))...)
+	return pb(1, pb(2, join(gauge, sum)...)...)
+}
+
+// TestTelemetry: a client is told what to push, pushes, and is seen; it is kept
+// to its interval, its size and its subscription.
+func TestTelemetry(t *testing.T) {
+	b := run(t, nil)
+	w := dial(t, b)
+	alter := func(key, value string) errCode {
+		req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		req.Version = 1
+		one := kmsg.NewIncrementalAlterConfigsRequestResource()
+		one.ResourceType, one.ResourceName = 16, "sub"
+		one.Configs = []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: key, Value: &value}}
+		req.Resources = append(req.Resources, one)
+		return ask[*kmsg.IncrementalAlterConfigsResponse](w, req).Resources[0].ErrorCode
+	}
+	ask0 := func(id [16]byte) *kmsg.GetTelemetrySubscriptionsResponse {
+		req := kmsg.NewPtrGetTelemetrySubscriptionsRequest()
+		req.ClientInstanceID = id
+		return ask[*kmsg.GetTelemetrySubscriptionsResponse](w, req)
+	}
+	none := ask0([16]byte{})
+	if none.ErrorCode != 0 || none.ClientInstanceID == ([16]byte{}) || len(none.RequestedMetrics) != 0 || none.PushIntervalMillis != 300000 {
+		t.Fatalf("without a subscription: %+v", none)
+	}
+	id := none.ClientInstanceID
+	if again := ask0(id); again.ErrorCode != errThrottlingQuotaExceeded {
+		t.Errorf("asked again at once: %d", again.ErrorCode)
+	}
+	for _, c := range [][2]string{{"metrics", "org.apache.kafka.producer.,x."}, {"interval.ms", "100"}, {"match", "client_id=wir.,client_source_address=127.*"}} {
+		if code := alter(c[0], c[1]); code != 0 {
+			t.Fatalf("%s: %d", c[0], code)
+		}
+	}
+	sub := ask0(id)
+	if sub.ErrorCode != 0 || len(sub.RequestedMetrics) != 2 || sub.PushIntervalMillis != 100 || sub.SubscriptionID == none.SubscriptionID || sub.TelemetryMaxBytes != 1<<20 {
+		t.Fatalf("with a subscription: %+v", sub)
+	}
+	push := func(change func(*kmsg.PushTelemetryRequest)) errCode {
+		req := kmsg.NewPtrPushTelemetryRequest()
+		req.ClientInstanceID, req.SubscriptionID, req.Metrics = id, sub.SubscriptionID, otlpOf()
+		if change != nil {
+			change(req)
+		}
+		return ask[*kmsg.PushTelemetryResponse](w, req).ErrorCode
+	}
+	for name, c := range map[string]struct {
+		code   errCode
+		change func(*kmsg.PushTelemetryRequest)
+	}{
+		"no id":                {errInvalidRequest, func(r *kmsg.PushTelemetryRequest) { r.ClientInstanceID = [16]byte{} }},
+		"another subscription": {errUnknownSubscriptionID, func(r *kmsg.PushTelemetryRequest) { r.SubscriptionID++ }},
+		"another client":       {errUnknownSubscriptionID, func(r *kmsg.PushTelemetryRequest) { r.ClientInstanceID[3]++ }},
+		"too large":            {errTelemetryTooLarge, func(r *kmsg.PushTelemetryRequest) { r.Metrics = make([]byte, 1<<20+1) }},
+		"no codec":             {errUnsupportedCompression, func(r *kmsg.PushTelemetryRequest) { r.CompressionType = 9 }},
+	} {
+		if got := push(c.change); got != c.code {
+			t.Errorf("%s: %d, want %d", name, got, c.code)
+		}
+	}
+	packed, err := compress.Append(nil, otlpOf(), compress.Zstd, compress.DefaultLevel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := push(func(r *kmsg.PushTelemetryRequest) { r.Metrics, r.CompressionType = packed, 4 }); code != 0 {
+		t.Fatalf("push: %d", code)
+	}
+	got := b.ClientMetrics()
+	if len(got) != 2 || got[0].Name != "g" || got[0].Value != 1.5 || got[1].Name != "s" || got[1].Value != 7 || got[1].Labels != "node=1" || got[1].ClientID != "wire" {
+		t.Errorf("kept: %+v", got)
+	}
+	if code := push(nil); code != errThrottlingQuotaExceeded {
+		t.Errorf("pushed again at once: %d", code)
+	}
+	if code := push(func(r *kmsg.PushTelemetryRequest) { r.Terminating = true }); code != 0 {
+		t.Errorf("the last push: %d", code)
+	}
+	if code := push(nil); code != errInvalidRequest {
+		t.Errorf("a push after the last: %d", code)
+	}
+	if left := b.ClientMetrics(); len(left) != 0 {
+		t.Errorf("a client that ended is kept: %+v", left)
+	}
+}
+
+// TestTelemetryBounds: clients are bounded, and silent ones make room.
+func TestTelemetryBounds(t *testing.T) {
+	var tel telemetry
+	now := time.Unix(1000, 0)
+	for i := range maxTelemetryClients {
+		c := tel.instance([16]byte{byte(i), byte(i >> 8), 1}, now)
+		if c == nil {
+			t.Fatalf("client %d is refused", i)
+		}
+		c.asked, c.interval = now, time.Minute
+	}
+	if tel.instance([16]byte{1, 1, 2}, now) != nil {
+		t.Error("there is no bound")
+	}
+	if tel.instance([16]byte{1, 1, 2}, now.Add(4*time.Minute)) == nil {
+		t.Error("silent clients keep others out")
+	}
+}
+
+// FuzzOTLP: nothing that a client pushes panics or gives more than was asked for.
+func FuzzOTLP(f *testing.F) {
+	f.Add(otlpOf())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if points, _ := otlpPoints(data, 3); len(points) > 3 {
+			t.Errorf("%d points", len(points))
+		}
+	})
+}
