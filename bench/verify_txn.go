@@ -182,7 +182,7 @@ func (r *txnRun) worker(ctx context.Context, n int) error {
 	for ctx.Err() == nil {
 		s, err := kgo.NewGroupTransactSession(append([]kgo.Opt{kgo.SeedBrokers(r.t.Bootstrap), kgo.ClientID("chronik-verify-txn"),
 			kgo.TransactionalID(fmt.Sprintf("%s-%d", r.c.Prefix, n)), kgo.ConsumerGroup(r.c.Prefix), kgo.ConsumeTopics(r.c.input()),
-			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 			kgo.SessionTimeout(6 * time.Second), kgo.HeartbeatInterval(500 * time.Millisecond), kgo.TransactionTimeout(20 * time.Second),
 			kgo.DefaultProduceTopic(r.c.output()), kgo.MetadataMinAge(100 * time.Millisecond)}, r.t.SASL...)...)
 		if err != nil {

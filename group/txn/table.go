@@ -24,12 +24,10 @@ type table struct {
 	// freshID takes a producer id from the reserve; noProducer when it is empty.
 	freshID func() int64
 	// sendMarkers starts to write an entry's markers; each ends in marked.
-	sendMarkers func(e *entry)
-	// coordinatorEpoch goes into the markers: this partition's leader epoch.
-	coordinatorEpoch int32
-	flexible         bool
-	expirationMs     int64
-	limit            int // most ids that are remembered
+	sendMarkers  func(e *entry)
+	flexible     bool
+	expirationMs int64
+	limit        int // most ids that are remembered
 
 	counters *counters
 }
