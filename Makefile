@@ -57,5 +57,8 @@ bench-compare: build ## Apache Kafka and Chronik beside each other; writes READM
 	bench/peers/kafka/kafka setup $(WORK)/kafka
 	$(BIN) bench compare --kafka-dir $(WORK)/kafka --into README.md --figures bench/figures $(COMPARE)
 
+bench-diff: ## the benchmarks of the tree against REF's; fails on a significant loss above LIMIT (10) percent
+	bench/diff $(REF)
+
 clean: ## remove what was built
 	rm -rf bin bench/compat/.work

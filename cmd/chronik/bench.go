@@ -45,7 +45,7 @@ kept from being sent.`,
 	p.Float64Var(&f.minRate, "min-rate", 0, "exit 1 when the rate is below this many records/s")
 	p.Int64Var(&f.maxErrors, "max-errors", 0, "exit 1 when more records failed")
 	cmd.AddCommand(newBenchProduceCommand(f), newBenchE2ECommand(f), newBenchConsumeCommand(f), newBenchVerifyTxnCommand(f),
-		newBenchConnectionsCommand(f), newBenchChurnCommand(f), newBenchPartitionsCommand(f), newBenchCompareCommand())
+		newBenchConnectionsCommand(f), newBenchChurnCommand(f), newBenchPartitionsCommand(f), newBenchCompareCommand(), newBenchOMBCommand(f))
 	return cmd
 }
 
