@@ -82,17 +82,16 @@ func (s *state) join(now time.Time, cl Client, r *kmsg.JoinGroupRequest, done fu
 		s.joinConsumer(now, e, cl, r, done)
 		return
 	}
-	if e != nil && e.consumer != nil {
-		s.removeConsumer(e)
-		e = nil
-	}
-	created := e == nil
+	created := e == nil || e.consumer != nil
 	if created {
 		if r.MemberID != "" {
 			s.answerJoin(done, joinError(r.MemberID, codeUnknownMemberID))
 			return
 		}
-		if len(s.groups) >= maxGroups {
+		switch {
+		case e != nil:
+			s.removeConsumer(e) // an empty one gives way
+		case len(s.groups) >= maxGroups:
 			s.answerJoin(done, joinError("", codeCoordinatorNotAvailable))
 			return
 		}
