@@ -288,6 +288,32 @@ func TestAuditDiskFails(t *testing.T) {
 	}
 }
 
+// TestAuditDiskFull: what a full disk did not take stays to be written.
+func TestAuditDiskFull(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("there is no /dev/full here")
+	}
+	defer full.Close()
+	w := &auditWriter{file: full, pending: []byte("one\ntwo\n")}
+	for range 2 {
+		if err := w.flush(); err == nil || string(w.pending) != "one\ntwo\n" {
+			t.Fatalf("%q is left, %v", w.pending, err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if w.file, err = os.Create(path); err != nil {
+		t.Fatal(err)
+	}
+	defer w.file.Close()
+	if err := w.flush(); err != nil || len(w.pending) != 0 {
+		t.Errorf("%q is left, %v", w.pending, err)
+	}
+	if raw, err := os.ReadFile(path); err != nil || string(raw) != "one\ntwo\n" {
+		t.Errorf("the file holds %q, %v", raw, err)
+	}
+}
+
 func TestAuditOptions(t *testing.T) {
 	if _, err := NewAudit(AuditOptions{}); err == nil {
 		t.Error("without Go")

@@ -119,6 +119,7 @@ func TestAuthorize(t *testing.T) {
 			rule(no, "User:bob", OpRead, ResTopic, lit, "t", "192.0.2.2"),
 			rule(yes, "User:alice", OpRead, ResTopic, lit, "t", "2001:db8:0:0:0:0:0:1"),
 			rule(yes, "User:alice", OpRead, ResTopic, lit, "u", "broken.example"),
+			rule(yes, "User:alice", OpRead, ResTopic, lit, "m", "::ffff:192.0.2.1"),
 		}, []ask{
 			{alice, host1, OpRead, ResTopic, "t", true},
 			{alice, netip.MustParseAddr("::ffff:192.0.2.1"), OpRead, ResTopic, "t", true},
@@ -127,6 +128,7 @@ func TestAuthorize(t *testing.T) {
 			{bob, host1, OpRead, ResTopic, "t", true},
 			{bob, host2, OpRead, ResTopic, "t", false},
 			{alice, host1, OpRead, ResTopic, "u", false},
+			{alice, host1, OpRead, ResTopic, "m", true},
 		}},
 		{"implied", []cluster.ACL{
 			rule(yes, "User:alice", OpWrite, ResTopic, lit, "w", "*"),

@@ -102,6 +102,20 @@ func TestRateAsKafka(t *testing.T) {
 	}
 }
 
+// TestRateEdge: a sample is forgotten when its last value is all windows old,
+// to the millisecond.
+func TestRateEdge(t *testing.T) {
+	w := window{num: 11, sizeMs: 1000}
+	for age, want := range map[int64]float64{10_999: 1000, 11_000: 0} {
+		var r rate
+		r.record(w, 1000, 5)
+		perSecond, overMs := r.measure(w, 5+age)
+		if sum := perSecond * float64(overMs) / 1000; math.Abs(sum-want) > 1e-6 {
+			t.Errorf("after %d ms the sample counts %v", age, sum)
+		}
+	}
+}
+
 func TestQuotaPrecedence(t *testing.T) {
 	levels := []string{
 		"user=u client=c", "user=u client=<default>", "user=u", "user=<default> client=c", "user=<default> client=<default>",
@@ -310,10 +324,10 @@ func TestQuotaSensorsBounded(t *testing.T) {
 	if q.Sensors() != 1 {
 		t.Errorf("%d measurements after all were idle", q.Sensors())
 	}
-	if wait := kept.Produce(1, later); wait != 0 {
+	if wait := kept.Produce(80, later); wait != 0 {
 		t.Errorf("a connection whose measurement was forgotten waits %v", wait)
 	}
-	if wait := q.Client("u0", "").Produce(200, later); wait == 0 || q.Sensors() != 2 {
+	if wait := q.Client("u0", "").Produce(80, later); wait == 0 || q.Sensors() != 2 {
 		t.Error("a connection whose measurement was forgotten does not share the new one")
 	}
 	q.Sweep(later.Add(time.Minute))
