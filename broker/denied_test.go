@@ -1,0 +1,161 @@
+package broker
+
+import (
+	"encoding/base64"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-stream/chronik/auth"
+)
+
+func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+// fill gives a request's fields values that name what mallory may not touch.
+func fill(v reflect.Value, field string, id [16]byte) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.Type().Elem().Kind() == reflect.String || v.Type().Elem().Kind() == reflect.Struct {
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(v.Elem(), field, id)
+		}
+	case reflect.Struct:
+		if m := v.Addr().MethodByName("Default"); m.IsValid() {
+			m.Call(nil)
+		}
+		for i := range v.NumField() {
+			if name := v.Type().Field(i).Name; name != "Version" && name != "UnknownTags" && v.Field(i).CanSet() {
+				fill(v.Field(i), name, id)
+			}
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0), field, id)
+	case reflect.Array:
+		if v.Len() == 16 && v.Type().Elem().Kind() == reflect.Uint8 {
+			v.Set(reflect.ValueOf(id).Convert(v.Type()))
+		}
+	case reflect.String:
+		switch {
+		case strings.Contains(field, "Principal"):
+			v.SetString("User:victim")
+		case strings.Contains(field, "Host"):
+			v.SetString("*")
+		case field == "EntityType" || field == "Type":
+			v.SetString("user")
+		case field == "Key":
+			v.SetString("producer_byte_rate")
+		default:
+			v.SetString("secret")
+		}
+	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		n := map[string]int64{"ResourceType": 2, "ResourcePatternType": 3, "Operation": 3, "PermissionType": 3,
+			"Mechanism": 1, "Iterations": 4096, "Count": 9, "NumPartitions": 1, "ReplicationFactor": 1, "Acks": -1, "ReplicaID": -1,
+			"SessionID": 0, "SessionEpoch": -1, "CurrentLeaderEpoch": -1, "LastFetchedEpoch": -1, "MaxBytes": 1 << 20}[field]
+		v.SetInt(n)
+	}
+}
+
+// codes collects every error code of an answer.
+func codes(v reflect.Value, into *[]int16) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			codes(v.Elem(), into)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if strings.HasSuffix(v.Type().Field(i).Name, "ErrorCode") {
+				*into = append(*into, int16(v.Field(i).Int()))
+			} else {
+				codes(v.Field(i), into)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			codes(v.Index(i), into)
+		}
+	}
+}
+
+// silent are the APIs that leave out what may not be seen, or refuse for
+// another reason before anybody is asked, as Kafka does.
+// until is the last such version.
+var silent = map[int16]struct {
+	until int16
+	why   string
+}{
+	keyListGroups:              {99, "lists nothing"},
+	keyListTransactions:        {99, "lists nothing"},
+	keyDescribeCluster:         {99, "for everybody; authorized operations are 0"},
+	keyDescribeLogDirs:         {2, "no error field yet, lists nothing"},
+	keyCreateDelegationToken:   {2, "one's own token, refused for its renewer"},
+	keyRenewDelegationToken:    {99, "for owner and renewers"},
+	keyExpireDelegationToken:   {99, "for owner and renewers"},
+	keyDescribeDelegationToken: {99, "lists nothing"},
+}
+
+// TestDenied walks the registry with a principal that no ACL names: every API
+// in every version answers with an authorization error, or with silence, and
+// nothing is changed.
+func TestDenied(t *testing.T) {
+	b := secured(t, func(o *Options) {
+		o.Static["listener.name.sasl_plaintext.plain.sasl.jaas.config"] = auth.PlainLoginModule + ` required user_mallory="pw";`
+		o.Static["delegation.token.secret.key"] = "k"
+	})
+	adm := kadm.NewClient(client(t, b, asAdmin()))
+	if _, err := adm.CreateTopics(within(t), 1, 1, nil, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	producer := client(t, b, asAdmin())
+	if err := producer.ProduceSync(within(t), &kgo.Record{Topic: "secret", Value: []byte("v")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	id := b.cluster.Image().Topic("secret").ID
+	before, end := b.cluster.Image().Version, b.Log("secret", 0).Offsets().LogEnd
+	denials := []int16{errTopicAuthorization, errGroupAuthorization, errClusterAuthorization, errTransactionalAuthorization, errTokenAuthorization}
+	for _, a := range b.apis.list {
+		if a.open {
+			continue
+		}
+		for v := a.min; v <= a.max; v++ {
+			w := dial(t, b)
+			if resp := w.login("mallory", "pw"); resp.ErrorCode != errNone {
+				t.Fatalf("login: %+v", resp)
+			}
+			req := kmsg.RequestForKey(a.key)
+			as := id
+			if a.key == keyMetadata && v < 12 || a.key == keyDeleteTopics {
+				as = [16]byte{} // by name
+			}
+			fill(reflect.ValueOf(req).Elem(), "", as)
+			req.SetVersion(v)
+			var got []int16
+			resp := w.answer(req, w.send(req))
+			codes(reflect.ValueOf(resp), &got)
+			denied := slices.ContainsFunc(got, func(c int16) bool { return slices.Contains(denials, c) })
+			if s, ok := silent[a.key]; ok && v <= s.until {
+				if slices.Contains(got, errUnknownServer) {
+					t.Errorf("%s v%d (%s): %v", a.name, v, s.why, got)
+				}
+			} else if !denied {
+				t.Errorf("%s v%d: codes %v, want an authorization error: %+v", a.name, v, got, resp)
+			}
+			_ = w.conn.Close() // its answer is read
+		}
+	}
+	if now := b.cluster.Image().Version; now != before {
+		t.Errorf("the metadata has changed: version %d, was %d", now, before)
+	}
+	if now := b.Log("secret", 0).Offsets(); now.LogEnd != end || now.LogStart != 0 {
+		t.Errorf("the log has changed: %+v", now)
+	}
+}
