@@ -109,6 +109,10 @@ func (j *journal) makeFile(size int64) (*ringFile, error) {
 	zero := make([]byte, 256<<10)
 	for off := int64(journalBlock); off < size && err == nil; off += int64(len(zero)) {
 		_, err = f.WriteAt(zero[:min(int64(len(zero)), size-off)], off)
+		// In pieces, so that no commit waits behind the flush of a whole file.
+		if err == nil && (off/int64(len(zero)))%16 == 15 {
+			err = f.Datasync()
+		}
 	}
 	if err == nil {
 		err = f.Sync()
