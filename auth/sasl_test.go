@@ -80,6 +80,7 @@ type scramClient struct {
 	salt                 []byte
 	iterations           int
 	breakNonce, breakGS2 bool
+	doubleNonce          bool // as librdkafka before 2.6 sends it
 }
 
 func newClient(m ScramMechanism, user, password, extensions string) *scramClient {
@@ -111,6 +112,9 @@ func (c *scramClient) final(t testing.TB, serverFirst []byte) []byte {
 	nonce, gs2 := parts[0], c.gs2
 	if c.breakNonce {
 		nonce += "x"
+	}
+	if c.doubleNonce {
+		nonce = "r=" + c.nonce + strings.TrimPrefix(nonce, "r=")
 	}
 	if c.breakGS2 {
 		gs2 = "y,,"
@@ -246,6 +250,7 @@ func TestScram(t *testing.T) {
 		{"8192 iterations", newClient(ScramSHA512, "bob", "hunter2", ""), "bob"},
 		{"escaped name", newClient(ScramSHA256, "c,=d", "x", ""), "c,=d"},
 		{"extensions", newClient(ScramSHA256, "alice", alicePassword, ",foo=bar,tokenauth=false"), "alice"},
+		{"librdkafka's nonce", &scramClient{m: ScramSHA512, user: "alice", password: alicePassword, gs2: "n,,", nonce: "abc", bare: "n=alice,r=abc", doubleNonce: true}, "alice"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			x := start(t, s, tt.c.m.String(), nil)
