@@ -29,6 +29,7 @@ const (
 	limitFetchSessions   = "fetch_sessions"
 	limitFetchPartitions = "fetch_session_partitions"
 	limitFetchBytes      = "fetch_bytes"
+	limitDecoded         = "decoded_request_bytes"
 	limitDownConvert     = "down_conversion_bytes"
 	limitWorkers         = "workers"
 	limitBusy            = "parked_produces_per_loop"
@@ -50,6 +51,7 @@ var limits = []Limit{
 	{limitFetchSessions, "max.incremental.fetch.session.cache.slots", 1000, "the session longest unused gives way when idle for 2 minutes, otherwise the fetch has no session"},
 	{limitFetchPartitions, "", 1_000_000, "further fetches have no session"},
 	{limitFetchBytes, "fetch.max.bytes", 57671680, "the response ends; the client asks again"},
+	{limitDecoded, "", 16 << 20, "the connection is closed (Produce and Fetch are not decoded, and have no such limit)"},
 	{limitDownConvert, "", 16 << 20, "the response to a client older than Kafka 0.11 ends; the client asks again"},
 	{limitWorkers, "", 16, "requests wait for a worker, at most one per connection"},
 	{limitBusy, "", 4096, "the partition is answered with NOT_ENOUGH_REPLICAS, which clients retry"},
