@@ -61,7 +61,7 @@ func minimal(t testing.TB, key, version int16) kmsg.Request {
 		d.Default()
 	}
 	unique := fmt.Sprintf("%s-%d", strings.ToLower(kmsg.NameForKey(key)), version)
-	fill(reflect.ValueOf(req).Elem(), unique)
+	fillOne(reflect.ValueOf(req).Elem(), unique)
 	req.SetVersion(version)
 	switch r := req.(type) {
 	case *kmsg.ProduceRequest:
@@ -87,8 +87,8 @@ func minimal(t testing.TB, key, version int16) kmsg.Request {
 	return req
 }
 
-// fill puts one element into every list and a name into every string.
-func fill(v reflect.Value, unique string) {
+// fillOne puts one element into every list and a name into every string.
+func fillOne(v reflect.Value, unique string) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
@@ -98,7 +98,7 @@ func fill(v reflect.Value, unique string) {
 			case name == "Topic" && v.Field(i).Kind() == reflect.String:
 				v.Field(i).SetString("t")
 			default:
-				fill(v.Field(i), unique)
+				fillOne(v.Field(i), unique)
 			}
 		}
 	case reflect.Slice:
@@ -113,7 +113,7 @@ func fill(v reflect.Value, unique string) {
 					d.Default()
 				}
 			}
-			fill(e, unique)
+			fillOne(e, unique)
 		}
 	case reflect.String:
 		if v.String() == "" {
