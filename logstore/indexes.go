@@ -84,9 +84,10 @@ func (s *Segment) eachHeader(from, end int64, f func(b record.Batch, pos int64) 
 	defer putScratch(pooled)
 	buf := pooled[:]
 	at, have := int64(0), 0 // buf holds file bytes [at, at+have)
+	chunk := int64(firstHeaderRead)
 	for pos := from; pos < end; {
 		if pos < at || pos+record.HeaderSize > at+int64(have) {
-			n, err := s.file.ReadAt(buf[:min(int64(len(buf)), end-pos)], pos)
+			n, err := s.file.ReadAt(buf[:min(chunk, end-pos)], pos)
 			if n < record.HeaderSize {
 				return fmt.Errorf("%w: segment %s ends inside a batch header at byte %d (%w)", ErrDamaged, s.path(), pos, errOr(err))
 			}
@@ -101,9 +102,16 @@ func (s *Segment) eachHeader(from, end int64, f func(b record.Batch, pos int64) 
 			return nil
 		}
 		pos += size
+		if size < int64(len(buf))/2 {
+			chunk = int64(len(buf)) // small batches: the next headers are near
+		}
 	}
 	return nil
 }
+
+// firstHeaderRead is how much [Segment.eachHeader] reads while batches are
+// larger than that: to read on past a header is then to copy records for nothing.
+const firstHeaderRead = 1 << 10
 
 var errShortRead = errors.New("short read")
 

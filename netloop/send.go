@@ -282,7 +282,10 @@ func (c *conn) sendFile(limit int) (asked, sent int, err error) {
 	}
 	n := min(int64(limit), p.rng.Len-at)
 	if !p.rng.Hot && at+n > r.warm {
-		if !mmap.Resident(fd, p.rng.Off+at, n) {
+		// Only what the last slice did not ask about: a socket takes a part of
+		// a slice at a time, and the rest was found in the cache just now.
+		from := max(at, r.warm)
+		if !mmap.Resident(fd, p.rng.Off+from, at+n-from) {
 			c.warmUp()
 			return 0, 0, nil
 		}
