@@ -268,6 +268,9 @@ func (p *produce) find(ref *codec.TopicRef, index int32) (*partition, errCode) {
 	if t.internal && p.rq.clientID != adminClient {
 		return nil, errInvalidTopic
 	}
+	if p.req.Acks == -1 && t.starved.Load() {
+		return nil, errNotEnoughReplicas
+	}
 	return target, errNone
 }
 

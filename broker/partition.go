@@ -19,6 +19,8 @@ type topic struct {
 	codec atomic.Int32
 	// level is the level that the topic has for that codec.
 	level atomic.Int32
+	// starved: min.insync.replicas asks for more replicas than there are.
+	starved atomic.Bool
 	// parts is replaced when the topic grows.
 	parts atomic.Pointer[[]*partition]
 }
@@ -123,7 +125,7 @@ func (ts *topics) remove(t *topic) {
 // is Store.OpenLog or Store.CreateLog) and gives them.
 func (b *Broker) openLogs(t *topic, ct *cluster.Topic, from int32, open func(logstore.LogSpec) (*logstore.Log, error)) ([]*partition, error) {
 	config := b.cluster.LogConfig(ct.Name)
-	b.readCodec(t, config.Codec)
+	b.readTopic(t, config.Codec)
 	image := b.cluster.Image()
 	parts := make([]*partition, 0, ct.Partitions-from)
 	for i := from; i < ct.Partitions; i++ {
@@ -148,14 +150,15 @@ func newTopic(ct *cluster.Topic) *topic {
 // reconfigure reads a topic's configuration again, after it changed.
 func (b *Broker) reconfigure(t *topic) {
 	config := b.cluster.LogConfig(t.name)
-	b.readCodec(t, config.Codec)
+	b.readTopic(t, config.Codec)
 	for _, p := range *t.parts.Load() {
 		p.log.SetConfig(config)
 	}
 }
 
-// readCodec reads the topic's compression.type and the level for it.
-func (b *Broker) readCodec(t *topic, codec int8) {
+// readTopic reads what the broker itself goes by: the codec, its level and
+// min.insync.replicas.
+func (b *Broker) readTopic(t *topic, codec int8) {
 	level := compress.DefaultLevel
 	if c := compress.Codec(codec); c == compress.Gzip || c == compress.LZ4 || c == compress.Zstd {
 		// Values were checked when they were set.
@@ -164,5 +167,7 @@ func (b *Broker) readCodec(t *topic, codec int8) {
 		}
 	}
 	t.level.Store(int32(level))
+	least, err := strconv.Atoi(b.cluster.Topic(t.name, "min.insync.replicas"))
+	t.starved.Store(err == nil && least > 1)
 	t.codec.Store(int32(codec))
 }

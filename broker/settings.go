@@ -31,6 +31,14 @@ func (b *Broker) readSettings() {
 		maxDescribed:       int32(c.BrokerInt("max.request.partition.size.limit")),
 		maxTransactionTime: c.BrokerMillis("transaction.max.timeout.ms"),
 	})
+	all, perIP := b.limit(limitConnections), b.limit(limitConnectionsIP)
+	if _, given := b.opt.Limits[limitConnections]; !given {
+		all = c.BrokerInt("max.connections")
+	}
+	if _, given := b.opt.Limits[limitConnectionsIP]; !given {
+		perIP = c.BrokerInt("max.connections.per.ip")
+	}
+	b.server.SetMaxConnections(int(all), int(perIP))
 }
 
 // idleTimeout is connections.max.idle.ms; it was checked before.

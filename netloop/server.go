@@ -29,6 +29,9 @@ type Server struct {
 	ipMu  sync.Mutex
 	perIP map[netip.Addr]int // ipMu; bounded by open
 
+	// maxConnections and maxPerIP are the limits in force; see SetMaxConnections.
+	maxConnections, maxPerIP atomic.Int64
+
 	running       sync.WaitGroup // loops, acceptor, workers and TLS goroutines
 	fatal         chan error     // capacity 1
 	draining      atomic.Bool
@@ -71,6 +74,7 @@ func newServer(o Options) *Server {
 		drained:       make(chan struct{}, 1),
 		acceptorEnded: make(chan struct{}),
 	}
+	s.SetMaxConnections(o.MaxConnections, o.MaxConnectionsPerIP)
 	s.shakes.srv = s
 	s.cold = newColdReaders(s)
 	return s
@@ -192,14 +196,21 @@ func (s *Server) waitDrained(deadline time.Time) error {
 	}
 }
 
+// SetMaxConnections replaces Options.MaxConnections and MaxConnectionsPerIP for
+// connections that come from now on. Any goroutine.
+func (s *Server) SetMaxConnections(all, perIP int) {
+	s.maxConnections.Store(int64(all))
+	s.maxPerIP.Store(int64(perIP))
+}
+
 // admitConn counts a connection in, or refuses it.
 func (s *Server) admitConn(ip netip.Addr) bool {
-	if limit := int64(s.opt.MaxConnections); limit > 0 && s.open.Load() >= limit {
+	if limit := s.maxConnections.Load(); limit > 0 && s.open.Load() >= limit {
 		return false
 	}
 	s.ipMu.Lock()
 	defer s.ipMu.Unlock()
-	if limit := s.opt.MaxConnectionsPerIP; limit > 0 && s.perIP[ip] >= limit {
+	if limit := int(s.maxPerIP.Load()); limit > 0 && s.perIP[ip] >= limit {
 		return false
 	}
 	s.perIP[ip]++
