@@ -190,14 +190,15 @@ func (t *entryFile[E]) cut(n int) {
 func (t *entryFile[E]) pending(f *entryFormat[E]) (raw []byte, at int64, upTo int) {
 	from := max(t.flushed, t.first)
 	fresh := t.mem[from-t.first:]
+	at = int64(from) * int64(f.size)
 	if len(fresh) == 0 {
-		return nil, 0, t.count()
+		return nil, at, t.count()
 	}
 	raw = make([]byte, len(fresh)*f.size)
 	for i, e := range fresh {
 		f.put(raw[i*f.size:], e)
 	}
-	return raw, int64(from) * int64(f.size), t.count()
+	return raw, at, t.count()
 }
 
 // search is the number of entries in mem for which before holds.

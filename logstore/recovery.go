@@ -223,6 +223,10 @@ func (r *recovery) cutIndexes(s *Segment, e *logEntry) error {
 	if n := s.txns.count(); n < int(e.txnIndex) {
 		r.l.store.stats.damaged.Add(1)
 		r.l.store.logger.Error("the index of aborted transactions lost entries", "log", r.l.path, "segment", s.base, "entries", n, "want", e.txnIndex)
+	} else if n > int(e.txnIndex) {
+		s.imu.Lock()
+		s.txns.cut(int(e.txnIndex))
+		s.imu.Unlock()
 	}
 	return nil
 }
@@ -521,7 +525,7 @@ func (r *recovery) settle(s *Segment) error {
 		return err
 	}
 	s.sealed.Store(false)
-	return s.rewriteIndexes()
+	return s.endIndexes()
 }
 
 // publish hands the recovered log over.

@@ -241,9 +241,11 @@ func (s *Segment) flushIndexes() error {
 	return flushEntries(s, &s.txns, txnFormat, false)
 }
 
-// rewriteIndexes replaces the index files with what is in the heap, which
-// holds everything.
-func (s *Segment) rewriteIndexes() error {
+// endIndexes is flushIndexes that also cuts off what the files hold beyond:
+// stale entries after a crash. What a checkpoint vouched for is not written
+// again, since a power cut in between could lose it, and aborted transactions
+// cannot be rebuilt from one segment.
+func (s *Segment) endIndexes() error {
 	if err := flushEntries(s, &s.offsets, offsetFormat, true); err != nil {
 		return err
 	}
@@ -253,21 +255,20 @@ func (s *Segment) rewriteIndexes() error {
 	return flushEntries(s, &s.txns, txnFormat, true)
 }
 
-func flushEntries[E any](s *Segment, t *entryFile[E], f *entryFormat[E], all bool) error {
+// flushEntries writes what one index file lacks; with end it is cut there even
+// when nothing is missing.
+func flushEntries[E any](s *Segment, t *entryFile[E], f *entryFormat[E], end bool) error {
 	s.imu.Lock()
-	if all {
-		t.first, t.flushed = 0, 0
-	}
 	if t.flushed < 0 {
 		s.imu.Unlock()
 		return nil // never looked at, so nothing was added
 	}
 	raw, at, upTo := t.pending(f)
 	s.imu.Unlock()
-	if len(raw) == 0 && !all {
+	if len(raw) == 0 && !end {
 		return nil
 	}
-	if len(raw) == 0 && f.suffix == suffixTxn {
+	if upTo == 0 && f.suffix == suffixTxn {
 		return removeIfThere(s.log.store.fs, s.path()+f.suffix)
 	}
 	made, err := writeEntries(s.log.store.fs, s.path()+f.suffix, raw, at)
