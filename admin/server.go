@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,7 +25,9 @@ type Options struct {
 	// names; false refuses it with 401.
 	Authorize func(r *http.Request) bool
 	// Open are paths that need no authorisation (/livez, /readyz, /metrics).
-	Open   map[string]bool
+	Open map[string]bool
+	// Pprof serves Go's profiles of the process under /debug/pprof/.
+	Pprof  bool
 	Logger *slog.Logger
 }
 
@@ -91,6 +94,13 @@ func (s *Server) mux() http.Handler {
 	mux.HandleFunc("GET /v1/transactions", s.view(s.transactions))
 	mux.HandleFunc("GET /v1/disks", s.view(s.disks))
 	mux.HandleFunc("GET /{$}", s.page)
+	if s.o.Pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // and every named profile
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 

@@ -19,6 +19,7 @@ type serveFlags struct {
 	listeners   string
 	advertised  string
 	protocols   string
+	pprof       bool
 	admin       string
 	durability  string
 	acks1       string
@@ -44,6 +45,7 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.StringVar(&f.advertised, "advertised-listeners", "", "what clients are told to connect to (default: the address that they connected to)")
 	p.StringVar(&f.protocols, "listener-protocols", "", "Kafka's listener.security.protocol.map")
 	p.StringVar(&f.admin, "admin-listen", "127.0.0.1:9644", "address of metrics, health and views over HTTP; off for none")
+	p.BoolVar(&f.pprof, "pprof", false, "serve Go's profiles of the process under /debug/pprof/ of the admin server")
 	p.StringVar(&f.durability, "durability", "commit", "when an append counts: commit (after the disk's sync), interval, os")
 	p.StringVar(&f.acks1, "acks1", "durable", "when acks=1 is answered: durable, or written")
 	p.BoolVar(&f.weaker, "allow-weaker-topics", false, "let a topic's flush.messages and flush.ms weaken --durability")
