@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -21,12 +23,13 @@ func newConsumeCommand() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.Flags().StringVarP(&c.group, "group", "g", "", "consume as a member of this group and commit")
-	cmd.Flags().StringVarP(&c.from, "from", "o", "start", "where to begin without a committed offset: start, end or an offset")
+	cmd.Flags().StringVarP(&c.from, "from", "o", "start", "where to begin without a committed offset: start, end, an offset, +N (N after the start) or -N (N before the end)")
+	cmd.Flags().BoolVar(&c.regex, "regex", false, "TOPIC is a regular expression; every topic that matches is read")
 	cmd.Flags().Int32SliceVarP(&c.partitions, "partition", "p", nil, "only these partitions")
 	cmd.Flags().Int64VarP(&c.count, "count", "n", 0, "end after this many records (0: never)")
 	cmd.Flags().BoolVarP(&c.exit, "exit", "e", false, "end where the topic ended when the command began")
 	cmd.Flags().BoolVar(&c.committed, "committed", false, "read only what transactions have committed")
-	cmd.Flags().StringVarP(&c.format, "format", "f", "%v\n", `how to print: %t topic, %p partition, %o offset, %k key, %v value, %h headers, %d time in ms, \n, \t`)
+	cmd.Flags().StringVarP(&c.format, "format", "f", "%v\n", `how to print: %t topic, %p partition, %o offset, %k key, %v value, %h headers, %d time in ms, %T time as text, \n, \t`)
 	return cmd
 }
 
@@ -35,6 +38,7 @@ type consume struct {
 	partitions          []int32
 	count               int64
 	exit, committed     bool
+	regex               bool
 }
 
 func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
@@ -46,6 +50,12 @@ func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
 		return errors.New("--group and --partition exclude each other: a group's partitions are assigned")
 	}
 	opts := []kgo.Opt{kgo.ConsumeResetOffset(from)}
+	if c.regex {
+		if len(c.partitions) > 0 || c.exit {
+			return errors.New("--regex goes with neither --partition nor --exit: it may match several topics, also later ones")
+		}
+		opts = append(opts, kgo.ConsumeRegex())
+	}
 	if c.committed {
 		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	}
@@ -146,9 +156,14 @@ func offsetOf(s string) (kgo.Offset, error) {
 	case "end":
 		return kgo.NewOffset().AtEnd(), nil
 	}
-	var at int64
-	if _, err := fmt.Sscanf(s, "%d", &at); err != nil || at < 0 {
-		return kgo.Offset{}, fmt.Errorf("--from %q is not start, end or an offset", s)
+	at, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case err != nil:
+		return kgo.Offset{}, fmt.Errorf("--from %q is not start, end, an offset, +N or -N", s)
+	case s[0] == '+':
+		return kgo.NewOffset().AtStart().Relative(at), nil
+	case s[0] == '-':
+		return kgo.NewOffset().AtEnd().Relative(at), nil
 	}
 	return kgo.NewOffset().At(at), nil
 }
@@ -163,6 +178,6 @@ func formatRecord(format string, r *kgo.Record) string {
 		return strings.Join(list, ",")
 	}
 	return strings.NewReplacer("%t", r.Topic, "%p", fmt.Sprint(r.Partition), "%o", fmt.Sprint(r.Offset),
-		"%k", string(r.Key), "%v", string(r.Value), "%h", headers(), "%d", fmt.Sprint(r.Timestamp.UnixMilli()),
+		"%k", string(r.Key), "%v", string(r.Value), "%h", headers(), "%d", fmt.Sprint(r.Timestamp.UnixMilli()), "%T", r.Timestamp.UTC().Format(time.RFC3339Nano),
 		`\n`, "\n", `\t`, "\t", "%%", "%").Replace(format)
 }

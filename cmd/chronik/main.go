@@ -39,7 +39,7 @@ on disk.
   chronik topic create events --partitions 6  make a topic`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
-	root.AddCommand(newServeCommand(), newDevCommand(), newTopicCommand(), newUserCommand(), newACLCommand(), newQuotaCommand(), newTokenCommand(), newProduceCommand(), newConsumeCommand(),
+	root.AddCommand(newServeCommand(), newDevCommand(), newTopicCommand(), newConfigCommand(), newGroupCommand(), newDoctorCommand(), newUserCommand(), newACLCommand(), newQuotaCommand(), newTokenCommand(), newProduceCommand(), newConsumeCommand(),
 		newBenchCommand(), newVersionCommand())
 	return root
 }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/chronik-stream/chronik/broker"
+)
+
+// cli runs a command against a broker and gives what it prints.
+type cli struct {
+	t    *testing.T
+	addr string
+}
+
+func newCLI(t *testing.T) *cli {
+	b, err := broker.Start(broker.Options{
+		DataDirs: []string{t.TempDir()}, Listeners: "PLAINTEXT://127.0.0.1:0",
+		Static: map[string]string{"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &cli{t, b.Addr()}
+}
+
+func (c *cli) try(in string, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := newRootCommand()
+	cmd.SetArgs(append(args, "-b", c.addr))
+	cmd.SetIn(strings.NewReader(in))
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	err := cmd.ExecuteContext(c.t.Context())
+	return out.String(), err
+}
+
+func (c *cli) run(in string, args ...string) string {
+	c.t.Helper()
+	out, err := c.try(in, args...)
+	if err != nil {
+		c.t.Fatalf("chronik %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// TestConfigCommand sets, shows and takes back.
+func TestConfigCommand(t *testing.T) {
+	c := newCLI(t)
+	c.run("", "topic", "create", "ev", "-p", "1")
+	c.run("", "config", "set", "--topic", "ev", "retention.ms=1234567", "segment.ms=7654321")
+	if got := c.run("", "config", "get", "--topic", "ev", "segment.ms", "retention.ms"); got != "7654321\n1234567\n" {
+		t.Errorf("get: %q", got)
+	}
+	c.run("", "config", "unset", "--topic", "ev", "retention.ms")
+	got := c.run("", "config", "list", "--topic", "ev", "--changed")
+	if !strings.Contains(got, "segment.ms") || strings.Contains(got, "retention.ms") {
+		t.Errorf("list --changed:\n%s", got)
+	}
+	c.run("", "config", "set", "--broker", "default", "message.max.bytes=2000000")
+	if got := c.run("", "config", "get", "--topic", "ev", "max.message.bytes"); got != "2000000\n" {
+		t.Errorf("the topic does not follow the broker key: %q", got)
+	}
+	for _, args := range [][]string{
+		{"config", "set", "--topic", "ev", "retention.ms=soon"},
+		{"config", "set", "--topic", "ev", "retention.ms"},
+		{"config", "get", "--topic", "ev", "no.such.key"},
+		{"config", "list"},
+		{"config", "list", "--topic", "ev", "--group", "g"},
+		{"config", "list", "--topic", "none"},
+	} {
+		if out, err := c.try("", args...); err == nil {
+			t.Errorf("%s succeeds: %s", strings.Join(args, " "), out)
+		}
+	}
+}
+
+// TestGroupCommand follows a group from its first commit to its end.
+func TestGroupCommand(t *testing.T) {
+	c := newCLI(t)
+	c.run("", "topic", "create", "ev", "-p", "1")
+	c.run("a\nb\nc\n", "produce", "ev")
+	if got := c.run("", "consume", "ev", "-g", "grp", "-n", "3", "-f", `%o %v\n`); got != "0 a\n1 b\n2 c\n" {
+		t.Fatalf("consume: %q", got)
+	}
+	if got := c.run("", "group", "list"); !strings.Contains(got, "grp") {
+		t.Errorf("list:\n%s", got)
+	}
+	if got := c.run("", "group", "describe", "grp"); !strings.Contains(got, "lag 0") {
+		t.Errorf("describe:\n%s", got)
+	}
+	if got := c.run("", "group", "seek", "grp", "--to", "start"); got != "ev 0 0\n" {
+		t.Errorf("seek: %q", got)
+	}
+	if got := c.run("", "group", "describe", "grp"); !strings.Contains(got, "lag 3") {
+		t.Errorf("describe after the seek:\n%s", got)
+	}
+	if out, err := c.try("", "group", "seek", "grp", "--to", "tomorrow"); err == nil {
+		t.Errorf("seek to tomorrow succeeds: %s", out)
+	}
+	c.run("", "group", "delete", "grp")
+	if got := c.run("", "group", "list"); strings.Contains(got, "grp") {
+		t.Errorf("list after the delete:\n%s", got)
+	}
+}
+
+// TestConsumeCommand begins at every kind of place.
+func TestConsumeCommand(t *testing.T) {
+	c := newCLI(t)
+	c.run("", "topic", "create", "ev", "-p", "1")
+	c.run("a\nb\nc\n", "produce", "ev")
+	for from, want := range map[string]string{"start": "a", "1": "b", "+2": "c", "-1": "c", "-2": "b"} {
+		if got := c.run("", "consume", "ev", "-o", from, "-n", "1"); got != want+"\n" {
+			t.Errorf("from %s: %q, want %q", from, got, want)
+		}
+	}
+	if got := c.run("", "consume", "e.", "--regex", "-n", "1", "-f", `%t\n`); got != "ev\n" {
+		t.Errorf("by a pattern: %q", got)
+	}
+	for _, from := range []string{"middle", "", "1x"} {
+		if _, err := offsetOf(from); err == nil {
+			t.Errorf("--from %q is taken", from)
+		}
+	}
+	r := &kgo.Record{Topic: "ev", Timestamp: time.UnixMilli(1500), Key: []byte("k"), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
+	if got := formatRecord("%k %h %d %T%%", r); got != "k h=v 1500 1970-01-01T00:00:01.5Z%" {
+		t.Errorf("format: %q", got)
+	}
+}
+
+// TestDoctorCommand finds a broker that can be reached, and one that cannot.
+func TestDoctorCommand(t *testing.T) {
+	c := newCLI(t)
+	got, err := c.try("", "doctor", "--data-dir", t.TempDir())
+	if err != nil && !strings.Contains(got, "tmpfs") || !strings.Contains(got, "which can be reached") || !strings.Contains(got, "file system") || !strings.Contains(got, "median") {
+		t.Errorf("doctor: %v\n%s", err, got)
+	}
+	gone := &cli{t, "127.0.0.1:1"}
+	if got, err := gone.try("", "doctor"); err == nil || !strings.Contains(got, "WRONG") {
+		t.Errorf("doctor without a broker: %v\n%s", err, got)
+	}
+}
