@@ -2,6 +2,7 @@ package txn
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -86,21 +87,33 @@ func (m *meta) initTransition(expect initExpect, timeoutMs int32, freshID func()
 func (m *meta) fence(now int64) *meta {
 	next := m.clone()
 	next.state, next.updateMs, next.lastEpoch = PrepareEpochFence, now, noEpoch
-	next.epoch = m.epoch + 1
+	if m.epoch < math.MaxInt16 { // else a record that somebody else wrote; no client has that epoch
+		next.epoch = m.epoch + 1
+	}
 	return next
 }
 
 // checkOwner is what AddPartitionsToTxn, AddOffsetsToTxn and verification ask.
 func (m *meta) checkOwner(producerID int64, epoch int16) int16 {
 	switch {
+	case m.rotatesTo(producerID, epoch):
+		return errConcurrentTxns
 	case m.producerID != producerID:
 		return errInvalidProducerIDMap
-	case m.epoch != epoch:
+	case m.epoch != epoch, epoch > lastEpoch: // a client that was never given that epoch
 		return errProducerFenced
 	case m.state == PrepareCommit, m.state == PrepareAbort:
 		return errConcurrentTxns
 	}
 	return errNone
+}
+
+// rotatesTo says that a client goes on with the producer id that EndTxn told
+// it, before the completion has made that id the current one. It must come
+// again: any other answer would end a producer that did nothing wrong.
+func (m *meta) rotatesTo(producerID int64, epoch int16) bool {
+	return m.nextProducerID != noProducer && m.nextProducerID == producerID && epoch == 0 &&
+		(m.state == PrepareCommit || m.state == PrepareAbort)
 }
 
 // addTransition adds partitions; next is nil when they are all there.
@@ -153,11 +166,14 @@ func (m *meta) endTransition(e end, freshID func() int64, now int64) (next *meta
 	retryBump := v2 && m.epoch == e.epoch+1
 	retryOverflow := v2 && m.prevProducerID == e.producerID && e.epoch == lastEpoch && m.epoch == 0
 	retry := retryBump || retryOverflow
+	if m.rotatesTo(e.producerID, e.epoch) {
+		return nil, errConcurrentTxns
+	}
 	if m.producerID != e.producerID && !retryOverflow {
 		return nil, errInvalidProducerIDMap
 	}
 	if !e.fenced {
-		valid := m.epoch == e.epoch
+		valid := m.epoch == e.epoch && e.epoch <= lastEpoch
 		if v2 {
 			switch m.state {
 			case PrepareCommit, PrepareAbort:

@@ -191,3 +191,50 @@ func TestRecord(t *testing.T) {
 		}
 	})
 }
+
+// TestRotation: between the EndTxn that told a client its new producer id and
+// the completion that makes it current, the client is told to come again. The
+// id before would end the producer: INVALID_PRODUCER_ID_MAPPING is fatal to it.
+func TestRotation(t *testing.T) {
+	m := ongoing(2)
+	m.epoch = lastEpoch
+	m, code := m.endTransition(end{producerID: 7, epoch: lastEpoch, commit: true, version: 2}, fresh(50), 1)
+	if code != errNone {
+		t.Fatal(code)
+	}
+	for _, c := range []struct {
+		id   int64
+		want int16
+	}{{50, errConcurrentTxns}, {51, errInvalidProducerIDMap}} {
+		if _, code := m.addTransition(c.id, 0, []part{{"a", 0}}, 2, 2); code != c.want {
+			t.Errorf("AddPartitions of %d: got %d, want %d", c.id, code, c.want)
+		}
+		if _, code := m.endTransition(end{producerID: c.id, version: 2}, fresh(60), 2); code != c.want {
+			t.Errorf("EndTxn of %d: got %d, want %d", c.id, code, c.want)
+		}
+	}
+	if _, code := m.completeTransition(3).addTransition(50, 0, []part{{"a", 0}}, 2, 4); code != errNone {
+		t.Errorf("after the completion: got %d", code)
+	}
+}
+
+// TestHighestEpoch: the epoch kept for fencing was given to no client, and who
+// comes with it can neither open nor end a transaction: the next bump would
+// have no epoch left, and its markers would be refused for ever.
+func TestHighestEpoch(t *testing.T) {
+	m := in(CompleteAbort, 1)
+	m.epoch = lastEpoch + 1
+	if _, code := m.addTransition(7, lastEpoch+1, []part{{"a", 0}}, 2, 1); code != errProducerFenced {
+		t.Errorf("AddPartitions: got %d, want %d", code, errProducerFenced)
+	}
+	for _, version := range []int16{1, 2} {
+		if _, code := m.endTransition(end{producerID: 7, epoch: lastEpoch + 1, version: version}, fresh(50), 1); code != errProducerFenced {
+			t.Errorf("EndTxn of transaction version %d: got %d, want %d", version, code, errProducerFenced)
+		}
+	}
+	m = ongoing(1)
+	m.epoch = lastEpoch + 1
+	if got := m.fence(1).epoch; got != lastEpoch+1 {
+		t.Errorf("the fence gave epoch %d", got)
+	}
+}
