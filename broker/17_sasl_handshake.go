@@ -58,9 +58,17 @@ func handleSaslHandshake(rq *request, r *kmsg.SASLHandshakeRequest) kmsg.Respons
 	return resp
 }
 
-// refuseWith answers and closes the connection then. Loop only.
+// refusalLinger is how long a connection stays after its refusal. Some clients
+// (kafka-python) see only the end when it comes with the answer, and then cannot
+// say why they were refused.
+const refusalLinger = 100 * time.Millisecond
+
+// refuseWith answers and closes the connection then; what comes meanwhile is
+// dropped. Loop only.
 func (rq *request) refuseWith(resp kmsg.Response) {
-	out := rq.encode(resp)
-	out.CloseAfter = errRefused
-	rq.answer(out)
+	s := rq.s
+	rq.answer(rq.encode(resp))
+	if !s.closed {
+		s.conn.CloseAfter(refusalLinger, errRefused)
+	}
 }

@@ -92,7 +92,7 @@ func (i *Image) records() []Record {
 	for _, t := range i.ordered {
 		list = append(list, TopicRecord{Name: t.Name, ID: t.ID, Partitions: t.Partitions, Internal: t.Internal, Epochs: t.Epochs})
 	}
-	for _, t := range []ResourceType{ResourceTopic, ResourceBroker, ResourceBrokerLogger, ResourceClientMetrics, ResourceGroup} {
+	for _, t := range []ResourceType{ResourceTopic, ResourceBroker, ResourceBrokerLogger, ResourceClientMetrics, ResourceGroup, ResourceAdministrators} {
 		for _, name := range i.Resources(t) {
 			res := Resource{t, name}
 			m := i.DynamicConfigs(res)
