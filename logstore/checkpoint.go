@@ -71,13 +71,18 @@ func (d *dir) saveAll(force bool) error {
 		return errors.Join(ErrOffline, err)
 	}
 	for _, c := range caps {
-		if c.entry != nil {
-			raise(&c.log.recovery, c.end)
+		if c.entry == nil {
+			continue
 		}
-		if c.log.shrink.Swap(false) {
-			if err := c.log.dropBelowStart(c.start); err != nil {
-				return d.ioError(err)
-			}
+		raise(&c.log.recovery, c.end)
+		if !c.log.shrink.Swap(false) {
+			continue
+		}
+		if err := c.log.dropBelowStart(c.start); err != nil {
+			return d.ioError(err)
+		}
+		if c.log.Offsets().LogStart > c.start {
+			c.log.shrink.Store(true) // it moved on meanwhile; the next one's work
 		}
 	}
 	d.store.files.shrink(d.store.logger)
