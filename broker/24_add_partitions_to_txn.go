@@ -83,7 +83,8 @@ func (rq *request) addToTxn(t *kmsg.AddPartitionsToTxnRequestTransaction, versio
 	var parts []txn.Partition
 	bad := map[txn.Partition]errCode{}
 	for _, topic := range t.Topics {
-		denied := version < 4 && !rq.mayTopic(auth.OpWrite, topic.Topic)
+		// No client adds an internal topic: offsets come by AddOffsetsToTxn.
+		denied := version < 4 && (isInternal(topic.Topic) || !rq.mayTopic(auth.OpWrite, topic.Topic))
 		for _, p := range topic.Partitions {
 			name := txn.Partition{Topic: topic.Topic, Partition: p}
 			parts = append(parts, name)

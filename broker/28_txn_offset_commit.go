@@ -88,12 +88,13 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 		finish(nil, errNone)
 		return nil
 	}
+	cl := rq.client() // here, since a new login may change it later
 	commit := func(code int16) {
 		if code != errNone {
 			finish(nil, code)
 			return
 		}
-		groups.TxnOffsetCommit(rq.client(), r, func(got *kmsg.TxnOffsetCommitResponse) { finish(got, errNone) })
+		groups.TxnOffsetCommit(cl, r, func(got *kmsg.TxnOffsetCommitResponse) { finish(got, errNone) })
 	}
 	parts := []txn.Partition{part}
 	switch {
@@ -101,8 +102,13 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 		b.txns.Load().AddPartitions(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, 2, commit)
 	case b.cluster.BrokerBool("transaction.partition.verification.enable"):
 		b.txns.Load().Verify(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, func(code int16, missing map[txn.Partition]bool) {
-			if code == errNone && missing[part] {
-				code = errInvalidTxnState
+			switch {
+			case code == errNone && missing[part]:
+				code = verifyFailure(r.Version >= 4)
+			case code == errConcurrentTransactions:
+				// These versions do not know it here; every client tries again
+				// after this one.
+				code = errCoordinatorNotAvailable
 			}
 			commit(code)
 		})

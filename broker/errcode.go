@@ -47,6 +47,7 @@ const (
 	errOutOfOrderSequence         errCode = 45
 	errInvalidProducerEpoch       errCode = 47
 	errInvalidTxnState            errCode = 48
+	errInvalidProducerIDMapping   errCode = 49
 	errConcurrentTransactions     errCode = 51
 	errTransactionCoordFenced     errCode = 52
 	errTransactionalAuthorization errCode = 53

@@ -17,6 +17,11 @@ import (
 
 // enlisted is the coordinator's answer for the partitions of a request.
 type enlisted struct {
+	// producerID and epoch are whom it is about. A batch of another producer in
+	// the same request is refused, as in Kafka: nobody has asked about it.
+	producerID int64
+	epoch      int16
+
 	code    errCode
 	missing map[txn.Partition]bool
 }
@@ -28,7 +33,7 @@ func (p *produce) txnV2() bool { return p.rq.version >= 12 }
 // walkTxn when the coordinator was asked and the walk goes on with its answer.
 func (p *produce) enlist(target *partition, records []byte) (walked, errCode) {
 	if p.req.TransactionalID == nil {
-		return walkDone, errInvalidTxnState
+		return walkDone, errTransactionalAuthorization // as Kafka: nobody may write without an id
 	}
 	producerID, epoch := batchProducer(records)
 	if target.log.InTransaction(producerID, epoch) {
@@ -39,6 +44,9 @@ func (p *produce) enlist(target *partition, records []byte) (walked, errCode) {
 		return walkDone, errNone
 	}
 	if p.txn != nil {
+		if p.txn.producerID != producerID || p.txn.epoch != epoch {
+			return walkDone, errInvalidProducerIDMapping
+		}
 		if p.txn.code == errNone && p.txn.missing[txn.Partition{Topic: target.topic.name, Partition: target.index}] {
 			return walkDone, verifyFailure(p.rq.version >= 11)
 		}
@@ -48,7 +56,7 @@ func (p *produce) enlist(target *partition, records []byte) (walked, errCode) {
 	rq.resume = p.goOn
 	rq.working, rq.s.busy = true, true
 	done := func(code int16, missing map[txn.Partition]bool) {
-		p.txn = &enlisted{code, missing}
+		p.txn = &enlisted{producerID, epoch, code, missing}
 		rq.loop.nl.Post(&rq.workTask)
 	}
 	id, parts := string(p.req.TransactionalID), p.transactional()
