@@ -41,5 +41,10 @@
 //	01_fetch.go fetch_old.go sessions.go purgatory.go
 //	                    the way out: read, sessions, waiting
 //	groups.go txns.go   the coordinators
+//	security.go security_sasl.go security_admin.go login.go
+//	                    certificates and mechanisms by Kafka's keys, the first
+//	                    admin user, the way of a connection to its principal
+//	throttle.go quotas.go audited.go
+//	                    quotas of a connection and of the APIs, audit lines
 //	NN_name.go          one API each
 package broker
