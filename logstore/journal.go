@@ -121,7 +121,9 @@ func (j *journal) makeFile(size int64) (*ringFile, error) {
 		err = j.fs.SyncDir(j.path)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("fill journal file %s: %w", name, err), f.Close())
+		// What it took of a full disk would be gone until the next start, and again
+		// with each try.
+		return nil, errors.Join(fmt.Errorf("fill journal file %s: %w", name, err), f.Close(), j.fs.Remove(name))
 	}
 	return &ringFile{file: f, name: name, blocks: int(size / journalBlock), number: number}, nil
 }

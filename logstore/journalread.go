@@ -17,9 +17,11 @@ import (
 // Reading the journal after an unclean stop.
 //
 // Groups of one generation are numbered without holes. Each file is read from
-// its first block while its groups go up by one; then the files are put in
-// order of generation and first group. What comes after the last group of a
-// file is zeros, an older life of the file, or a bad block. A bad group N is
+// its first block while its groups go up; then the groups of all files are put
+// in order of generation and number. (Not the files by their first groups: one
+// whose first group was torn may begin with a group of its older life.) What
+// comes after the last group of a file is zeros, an older life of the file, or
+// a bad block. A bad group N is
 // damage only if some valid group says that N was durable (rule 2); its frames
 // in valid blocks are still used. Otherwise it is torn: it was never promised,
 // and the generation ends before it.
@@ -69,7 +71,7 @@ func readJournal(disk vfs.FS, path string, dir [16]byte, after checkpointMark, c
 	if err != nil {
 		return nil, fmt.Errorf("read the journal's directory: %w", err)
 	}
-	var runs [][]groupRef
+	var groups []groupRef
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), journalSuffix) {
 			continue
@@ -101,16 +103,12 @@ func readJournal(disk vfs.FS, path string, dir [16]byte, after checkpointMark, c
 		if err != nil {
 			return nil, img.abandon(err)
 		}
-		if len(run) > 0 {
-			runs = append(runs, run)
-		}
+		groups = append(groups, run...)
 	}
-	slices.SortFunc(runs, func(a, b []groupRef) int {
-		return cmp.Or(cmp.Compare(a[0].generation, b[0].generation), cmp.Compare(a[0].seq, b[0].seq))
+	slices.SortStableFunc(groups, func(a, b groupRef) int {
+		return cmp.Or(cmp.Compare(a.generation, b.generation), cmp.Compare(a.seq, b.seq))
 	})
-	if err := img.join(runs, after); err != nil {
-		return nil, img.abandon(err)
-	}
+	img.join(groups, after)
 	if err := img.index(); err != nil {
 		return nil, img.abandon(err)
 	}
@@ -238,58 +236,53 @@ func readGroup(r *blockReader, b int, gen uint32, seq uint64, blk []byte) (g gro
 
 func (g *groupRef) whole() bool { return g.info.blocks > 0 && len(g.bad) == 0 }
 
-// join puts the files' groups in one order, ends each generation at its first
-// torn group and notes what is damaged.
-func (img *journalImage) join(runs [][]groupRef, after checkpointMark) error {
+// join takes the groups, which come in order, ends each generation at its first
+// torn one and notes what is damaged.
+func (img *journalImage) join(groups []groupRef, after checkpointMark) {
 	durable := map[uint32]uint64{}
 	if after.generation > 0 {
 		durable[after.generation] = after.seq
 	}
-	for _, run := range runs {
-		for i := range run {
-			if g := &run[i]; g.whole() || g.info.blocks > 0 {
-				durable[g.generation] = max(durable[g.generation], g.info.durable)
-			}
+	for i := range groups {
+		if g := &groups[i]; g.info.blocks > 0 {
+			durable[g.generation] = max(durable[g.generation], g.info.durable)
 		}
 	}
 	var gen uint32
 	var expect uint64
 	ended := false
-	for _, run := range runs {
-		for _, g := range run {
-			if g.generation < after.generation || (g.generation == after.generation && g.seq <= after.seq) {
-				continue
+	for _, g := range groups {
+		if g.generation < after.generation || (g.generation == after.generation && g.seq <= after.seq) {
+			continue
+		}
+		if g.generation != gen {
+			gen, ended = g.generation, false
+			expect = 1
+			if gen == after.generation {
+				expect = after.seq + 1
 			}
-			if g.generation != gen {
-				gen, ended = g.generation, false
-				expect = 1
-				if gen == after.generation {
-					expect = after.seq + 1
-				}
-			}
-			if ended || g.seq < expect {
-				continue
-			}
-			if missing := min(g.seq-1, durable[gen]); missing >= expect {
-				img.damage = append(img.damage, fmt.Sprintf("journal groups %d to %d of generation %d are missing before %s block %d", expect, missing, gen, g.file.name, g.block))
-				expect = missing + 1
-			}
-			if g.seq > expect { // torn: the groups before it were never promised
+		}
+		if ended || g.seq < expect {
+			continue
+		}
+		if missing := min(g.seq-1, durable[gen]); missing >= expect {
+			img.damage = append(img.damage, fmt.Sprintf("journal groups %d to %d of generation %d are missing before %s block %d", expect, missing, gen, g.file.name, g.block))
+			expect = missing + 1
+		}
+		if g.seq > expect { // torn: the groups before it were never promised
+			ended = true
+			continue
+		}
+		if !g.whole() {
+			if g.seq > durable[gen] {
 				ended = true
 				continue
 			}
-			if !g.whole() {
-				if g.seq > durable[gen] {
-					ended = true
-					continue
-				}
-				img.damage = append(img.damage, fmt.Sprintf("journal group %d of generation %d is damaged in %s block %d", g.seq, gen, g.file.name, g.block))
-			}
-			img.groups = append(img.groups, g)
-			expect = g.seq + 1
+			img.damage = append(img.damage, fmt.Sprintf("journal group %d of generation %d is damaged in %s block %d", g.seq, gen, g.file.name, g.block))
 		}
+		img.groups = append(img.groups, g)
+		expect = g.seq + 1
 	}
-	return nil
 }
 
 // index lists the frames of each log.
