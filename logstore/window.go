@@ -213,6 +213,7 @@ func (m *mapper) prepare(s *Segment) error {
 	var w *window
 	var err error
 	if m.mapped.Load()+n <= m.d.store.opt.WindowBudget {
+		l.grown.Store(true) // by an allocation that fails half-way too
 		w, err = s.mapWindow(off, n)
 	}
 	l.mu.Lock()
@@ -223,7 +224,6 @@ func (m *mapper) prepare(s *Segment) error {
 		return err
 	}
 	m.mapped.Add(w.end - w.off)
-	l.grown.Store(true)
 	switch {
 	case l.active != s || l.closed.Load():
 		m.drop(w)
@@ -332,6 +332,10 @@ func (s *Segment) trim(closed bool) (bool, error) {
 		return false, err
 	}
 	defer s.unpin()
+	// A direct sync may run: it vouches for what it found when it began, and
+	// would be noted behind the cut.
+	s.smu.Lock()
+	defer s.smu.Unlock()
 	size := s.size.Load()
 	have, err := s.file.Size()
 	if err != nil {

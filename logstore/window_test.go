@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
 )
@@ -145,4 +146,47 @@ func TestWindowErrors(t *testing.T) {
 		t.Errorf("an append: %v", err)
 	}
 	r.abandon()
+}
+
+// TestTrimWaitsForSync: a sync that runs while a file is cut must not be noted
+// behind the cut, or nothing makes the cut durable and a power cut gives the
+// closed segment its zeros back.
+func TestTrimWaitsForSync(t *testing.T) {
+	disk := vfs.NewMem()
+	r := windowRig(t, disk, nil).ready()
+	l := r.open(specOf("t", 0))
+	eventually(t, "a hot log gets a window", func() bool {
+		r.put(l, "x", 1)
+		return l.windowed()
+	})
+	l.mu.Lock()
+	s := l.active
+	l.dir.mapper.release(s)
+	l.mu.Unlock()
+	cut := make(chan error, 1)
+	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.log", Hook: func() {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			yes, err := s.trim(true)
+			if err == nil && !yes {
+				err = errors.New("nothing was cut")
+			}
+			cut <- err
+		}()
+		select { // it would be done at once if it did not wait
+		case <-done:
+		case <-time.After(20 * time.Millisecond):
+		}
+	}})
+	if err := s.sync(s.size.Load()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-cut; err != nil {
+		t.Fatal(err)
+	}
+	if n := s.durable.Load(); n != 0 {
+		t.Errorf("%d bytes are taken for synced after the cut", n)
+	}
+	r.close()
 }
