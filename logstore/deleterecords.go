@@ -13,6 +13,9 @@ func (l *Log) DeleteRecords(before int64) (int64, error) {
 	if !l.store.ready.Load() {
 		return 0, ErrNotReady
 	}
+	if err := l.ensure(); err != nil {
+		return 0, err
+	}
 	o := l.Offsets()
 	if before == -1 {
 		before = o.HighWatermark
@@ -26,11 +29,14 @@ func (l *Log) DeleteRecords(before int64) (int64, error) {
 	}
 	// The start moves before its frame is pushed: a checkpoint that covers the
 	// frame, and lets the journal forget it, then has captured the start.
+	// What is told is what the frame says: somebody else may have moved the start
+	// further meanwhile, and nothing has made that durable yet.
 	l.raiseStart(before)
+	start := l.Offsets().LogStart
 	w := newWaiter()
-	c.push(entry{log: l, kind: entryStart, first: max(before, o.LogStart), token: w})
+	c.push(entry{log: l, kind: entryStart, first: start, token: w})
 	if err := <-w.done; err != nil {
 		return 0, err
 	}
-	return l.Offsets().LogStart, nil
+	return start, nil
 }

@@ -156,7 +156,7 @@ func TestQueueBound(t *testing.T) {
 	in := r.open(spec)
 	gate := make(chan struct{})
 	stuck := make(chan struct{})
-	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.journal", Hook: func() { close(stuck); <-gate }})
+	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: r.committing(), Hook: func() { close(stuck); <-gate }})
 	var toks []Token
 	send := func(l *Log) error {
 		tok := nextToken()
@@ -208,7 +208,7 @@ func TestWritten(t *testing.T) {
 	r := mustRig(t, rigOptions(disk)).ready()
 	l := r.open(specOf("t", 0))
 	gate := make(chan struct{})
-	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.journal", Hook: func() { <-gate }})
+	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: r.committing(), Hook: func() { <-gate }})
 	tok := nextToken()
 	if _, err := l.Append(&Append{Batches: makeBatch("x", 1, nobody, testNow), Token: tok, Now: testNow, Written: true}); err != nil {
 		t.Fatal(err)
@@ -250,7 +250,7 @@ func TestModes(t *testing.T) {
 		l := r.open(spec)
 		what := fmt.Sprintf("mode %d, weaker %v, flush.ms %d", c.mode, c.weak, spec.Config.FlushMs)
 		gate := make(chan struct{})
-		disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.journal", Hook: func() { <-gate }})
+		disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: r.committing(), Hook: func() { <-gate }})
 		tok := nextToken()
 		if _, err := l.Append(&Append{Batches: makeBatch("x", 1, nobody, testNow), Token: tok, Now: testNow}); err != nil {
 			t.Fatal(err)
@@ -339,4 +339,38 @@ func TestAppendRefusals(t *testing.T) {
 	if o, ok, err := l.MaxTimestamp(); err != nil || !ok || o.Offset != 1 || o.Timestamp != testNow+7 || o.LeaderEpoch != 1 {
 		t.Errorf("the newest record: %+v %v %v", o, ok, err)
 	}
+}
+
+// TestDeleteRecordsTellsItsFrame: another call moves the start while the first
+// waits for its sync. The first tells what its frame makes durable, no more.
+func TestDeleteRecordsTellsItsFrame(t *testing.T) {
+	disk := vfs.NewMem()
+	r := mustRig(t, rigOptions(disk)).ready()
+	l := r.open(specOf("t", 0))
+	r.put(l, "x", 20)
+	gate, stuck := make(chan struct{}), make(chan struct{})
+	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: r.committing(), Hook: func() { close(stuck); <-gate }})
+	told := func(before int64) chan int64 {
+		c := make(chan int64, 1)
+		go func() {
+			start, err := l.DeleteRecords(before)
+			if err != nil {
+				t.Error(err)
+			}
+			c <- start
+		}()
+		return c
+	}
+	first := told(3)
+	<-stuck
+	second := told(11)
+	eventually(t, "the second call moves the start", func() bool { return l.Offsets().LogStart == 11 })
+	close(gate)
+	if start := <-first; start != 3 {
+		t.Errorf("the call to 3 tells %d", start)
+	}
+	if start := <-second; start != 11 {
+		t.Errorf("the call to 11 tells %d", start)
+	}
+	r.close()
 }

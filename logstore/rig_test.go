@@ -117,6 +117,10 @@ func (r *rig) abandon() {
 	}
 }
 
+// committing is the journal file that the committer of the first directory
+// writes; a fault on "*.journal" may strike the keeper, which fills the next.
+func (r *rig) committing() string { return r.s.dirs[0].journal.cur.name }
+
 func specOf(topic string, partition int32) LogSpec {
 	id := TopicID{}
 	copy(id[:], topic+"----------------")
