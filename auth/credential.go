@@ -97,9 +97,11 @@ func CredentialFromSalted(user string, m ScramMechanism, iterations int32, salt,
 	if err := CheckCredential(user, m, iterations, salt); err != nil {
 		return cluster.ScramCredential{}, err
 	}
-	if len(salted) != m.size() {
+	// Kafka takes a salted password of any length, since it is only the key of an
+	// HMAC; one that no client could have derived lets nobody in.
+	if len(salted) == 0 || len(salted) > maxSalt {
 		return cluster.ScramCredential{}, &Error{Code: CodeUnacceptableCredential,
-			Message: fmt.Sprintf("The salted password for %v has %d bytes; it must have %d", m, len(salted), m.size())}
+			Message: fmt.Sprintf("The salted password for %v has %d bytes; it must have between 1 and %d", m, len(salted), maxSalt)}
 	}
 	return m.credential(salt, salted, iterations), nil
 }

@@ -537,8 +537,8 @@ func TestCredential(t *testing.T) {
 			t.Errorf("CheckCredential(%q, %d, %d, %q) = %v", tt.user, tt.m, tt.iterations, tt.salt, err)
 		}
 	}
-	if _, err := CredentialFromSalted("u", ScramSHA512, 4096, []byte("s"), make([]byte, 32)); err == nil {
-		t.Error("a salted password of the wrong length is taken")
+	if _, err := CredentialFromSalted("u", ScramSHA512, 4096, []byte("s"), nil); err == nil {
+		t.Error("an empty salted password is taken")
 	}
 	if _, err := NewCredential("u", ScramSHA256, "", 4096); err == nil {
 		t.Error("an empty password is taken")

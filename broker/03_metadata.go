@@ -15,8 +15,8 @@ import (
 //
 // v0: no topics means all; v1+: null means all, none means none. A topic that
 // does not exist is created when the broker and the request (v4+) allow it; the
-// answer waits until it is there, and tells UNKNOWN_TOPIC_OR_PARTITION as Kafka
-// does: the client comes again. Authorised operations: of topics v8+, of the
+// answer waits for it, where Kafka tells UNKNOWN_TOPIC_OR_PARTITION and lets the
+// client come again. Authorised operations: of topics v8+, of the
 // cluster v8–10.
 var metadataAPI = api{
 	key: keyMetadata, name: "Metadata", min: 0, max: 13, advertised: 0,
@@ -113,10 +113,11 @@ func (rq *request) metadata(r *kmsg.MetadataRequest, image *cluster.Image, all b
 	return resp
 }
 
-// autoCreate makes topics that a client asked for. As in Kafka the answer is
-// UNKNOWN_TOPIC_OR_PARTITION even though they exist by now
-// (AutoTopicCreationManager): clients ask again, and those that list a topic that
-// they have just deleted must not see it come back whole.
+// autoCreate makes topics that a client asked for and describes them. Kafka
+// tells UNKNOWN_TOPIC_OR_PARTITION while it makes them (AutoTopicCreationManager)
+// and has the client come again; here they are there before the answer goes, and
+// to hide that would cost every client a back-off and a group its first
+// assignment.
 func (rq *request) autoCreate(r *kmsg.MetadataRequest, names []string) []kmsg.MetadataResponseTopic {
 	b := rq.s.b
 	set := b.settings.Load()
@@ -128,12 +129,9 @@ func (rq *request) autoCreate(r *kmsg.MetadataRequest, names []string) []kmsg.Me
 	image := b.cluster.Image()
 	out := make([]kmsg.MetadataResponseTopic, len(names))
 	for i, name := range names {
-		switch {
-		case errs[i] == nil:
-			out[i] = topicError(name, errUnknownTopicOrPartition)
-		case image.Topic(name) != nil:
-			// Somebody else has made it meanwhile.
-			out[i] = rq.topicEntry(r, image.Topic(name), image)
+		switch t := image.Topic(name); {
+		case t != nil:
+			out[i] = rq.topicEntry(r, t, image)
 		case errors.Is(errs[i], cluster.ErrTopicName):
 			out[i] = topicError(name, errInvalidTopic)
 		case codeOf(errs[i]) == errInvalidReplicationFactor || codeOf(errs[i]) == errInvalidTopic:

@@ -40,6 +40,6 @@ on disk.
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.AddCommand(newServeCommand(), newDevCommand(), newTopicCommand(), newConfigCommand(), newGroupCommand(), newDoctorCommand(), newUserCommand(), newACLCommand(), newQuotaCommand(), newTokenCommand(), newProduceCommand(), newConsumeCommand(),
-		newBenchCommand(), newVersionCommand())
+		newBenchCommand(), newDumpCommand(), newVerifyCommand(), newVersionCommand())
 	return root
 }

@@ -118,4 +118,3 @@ func reloadOnHangup(ctx context.Context, b *broker.Broker, logger *slog.Logger) 
 		}
 	})
 }
-
