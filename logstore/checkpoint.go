@@ -130,7 +130,13 @@ func (l *Log) capture(generation uint32) *capture {
 		}
 	}
 	if l.failed.Load() {
-		return c // its files are synced, its state is not believed
+		// Its files are synced, its state is not believed: the old entry stays. Only
+		// the log start moves in it, whose frames the journal may now forget.
+		if e, ok := l.entry(); ok {
+			e.start, c.end = c.start, e.recovery
+			c.entry = e.encode(nil)
+		}
+		return c
 	}
 	a := l.active
 	a.imu.RLock()

@@ -374,3 +374,34 @@ func TestDeleteRecordsTellsItsFrame(t *testing.T) {
 	}
 	r.close()
 }
+
+// TestFailedLogKeepsItsStart: a checkpoint after a panic keeps the entry of the
+// log and releases the journal; the start that a frame made durable stays.
+func TestFailedLogKeepsItsStart(t *testing.T) {
+	disk := vfs.NewMem()
+	o := rigOptions(disk)
+	r := mustRig(t, o).ready()
+	l := r.open(specOf("t", 0))
+	r.put(l, "x", 20)
+	if err := r.s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	r.put(l, "y", 1)
+	if start, err := l.DeleteRecords(11); err != nil || start != 11 {
+		t.Fatalf("DeleteRecords: %d, %v", start, err)
+	}
+	l.failed.Store(true)
+	if err := r.s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	disk.CutPower()
+	r.abandon()
+	o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
+	r = mustRig(t, o)
+	l = r.open(specOf("t", 0))
+	r.ready()
+	if got := l.Offsets(); got.LogStart != 11 || got.LogEnd != 21 {
+		t.Errorf("after a power cut: %+v", got)
+	}
+	r.close()
+}
