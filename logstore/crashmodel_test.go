@@ -288,7 +288,7 @@ func (w *crashWorld) step() {
 		if start, err := m.l.DeleteRecords(to); w.ok("delete records", err) {
 			m.start, m.told = start, fmt.Sprintf("DeleteRecords to %d in life %d", to, w.life)
 		}
-	case k == 3 && !m.compacted:
+	case k == 3 && !m.compacted && !m.l.deleted.Load(): // recreate may have left the old incarnation
 		// Retention by size; it may take everything.
 		c := w.spec(m).Config
 		c.RetentionBytes = int64(w.rng.IntN(4000))
