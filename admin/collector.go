@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -55,11 +57,22 @@ type sink struct {
 }
 
 func (s sink) count(name string, v float64, labels ...string) {
-	s.out <- prometheus.MustNewConstMetric(s.c.descs[name], prometheus.CounterValue, v, labels...)
+	s.out <- prometheus.MustNewConstMetric(s.c.descs[name], prometheus.CounterValue, v, readable(labels)...)
 }
 
 func (s sink) gauge(name string, v float64, labels ...string) {
-	s.out <- prometheus.MustNewConstMetric(s.c.descs[name], prometheus.GaugeValue, v, labels...)
+	s.out <- prometheus.MustNewConstMetric(s.c.descs[name], prometheus.GaugeValue, v, readable(labels)...)
+}
+
+// readable quotes labels that are not UTF-8: the names of groups and of what
+// clients push are any bytes, and the metrics library panics over them.
+func readable(labels []string) []string {
+	for i, l := range labels {
+		if !utf8.ValidString(l) {
+			labels[i] = strconv.QuoteToASCII(l)
+		}
+	}
+	return labels
 }
 
 // histogram hands over counts by bucket; bound gives a bucket's upper bound in

@@ -84,7 +84,10 @@ func (s *Server) mux() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(s.o.Broker))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		// One metric that cannot be told must not hide the others.
+		ErrorHandling: promhttp.ContinueOnError,
+	}))
 	mux.HandleFunc("GET /livez", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /v1/broker", s.view(s.broker))
