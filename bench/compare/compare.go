@@ -21,8 +21,6 @@ type Options struct {
 	Chronik, KafkaScript, KafkaDir string
 	// Work is where the brokers' directories are made; its disk is measured.
 	Work string
-	// Repo is the tree whose commit is named.
-	Repo string
 	// Duration is the length of a run, Runs the rounds of a cell.
 	Duration time.Duration
 	Runs     int
@@ -66,7 +64,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, fmt.Errorf("compare: %d runs of %s; both must be above 0", o.Runs, o.Duration)
 	}
 	began := time.Now()
-	rep := &Report{Machine: readMachine(o.Work, o.Repo), Duration: o.Duration}
+	rep := &Report{Machine: readMachine(o.Work, o.Chronik), Duration: o.Duration}
 	all, busy := cpuTimes()
 	own := ownCPU()
 	if err := rep.limits(&o); err != nil {

@@ -29,7 +29,7 @@ type Machine struct {
 	Others float64 `json:"others"`
 }
 
-func readMachine(dir, repo string) Machine {
+func readMachine(dir, chronik string) Machine {
 	m := Machine{CPU: "unknown CPU", Cores: runtime.NumCPU(), Go: runtime.Version(), Date: time.Now().UTC().Format(time.DateOnly), FS: "?"}
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(b)) {
@@ -55,8 +55,11 @@ func readMachine(dir, repo string) Machine {
 		first, _, _ := strings.Cut(string(out), "\n")
 		m.Java = strings.TrimSpace(first)
 	}
-	if out, err := exec.Command("git", "-C", repo, "rev-parse", "--short", "HEAD").Output(); err == nil {
-		m.Commit = strings.TrimSpace(string(out))
+	// The binary says what it was built from; the tree may be further on.
+	if out, err := exec.Command(chronik, "version").Output(); err == nil {
+		if f := strings.Fields(string(out)); len(f) > 1 {
+			m.Commit = f[1]
+		}
 	}
 	return m
 }

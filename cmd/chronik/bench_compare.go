@@ -61,7 +61,6 @@ between the marks of --into; plots to --figures.`,
 	p.StringVar(&o.KafkaScript, "kafka-script", "bench/peers/kafka/kafka", "the script that starts Apache Kafka")
 	p.StringVar(&o.KafkaDir, "kafka-dir", "bench/compat/.work/kafka", "where that script's setup has laid Kafka out")
 	p.StringVar(&o.Work, "work", "", "directory on the disk to measure (default: the system's temporary one)")
-	p.StringVar(&o.Repo, "repo", ".", "tree whose commit is named")
 	p.DurationVar(&o.Duration, "duration", 10*time.Second, "length of a run")
 	p.IntVar(&o.Runs, "runs", 5, "rounds")
 	p.DurationVar(&o.Warm, "warm", 9*time.Second, "load on each broker before anything is counted")
