@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,10 @@ import (
 	"github.com/chronik-stream/chronik/group"
 	"github.com/chronik-stream/chronik/logstore"
 )
+
+// maxID is the longest transactional id, in bytes: the length that the key of
+// its record can tell. A longer one would be read back as another id.
+const maxID = math.MaxInt16
 
 // StateTopic is where transactions are kept.
 const StateTopic = "__transaction_state"
@@ -164,7 +169,7 @@ func (c *Coordinator) InitProducerID(r *kmsg.InitProducerIDRequest, done func(*k
 	}
 	most := c.o.Cluster.BrokerInt("transaction.max.timeout.ms")
 	switch {
-	case r.TransactionalID == nil || *r.TransactionalID == "":
+	case r.TransactionalID == nil || *r.TransactionalID == "", len(*r.TransactionalID) > maxID:
 		fail(errInvalidRequest)
 		return
 	case (expect.id == noProducer) != (expect.epoch == noEpoch):

@@ -3,6 +3,7 @@ package txn
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -371,12 +372,13 @@ func TestRefusals(t *testing.T) {
 	w := open(t, t.TempDir())
 	defer w.close()
 	w.init("warm")
-	id, empty := "id", ""
+	id, empty, long := "id", "", strings.Repeat("i", maxID+1)
 	for name, c := range map[string]struct {
 		edit func(*kmsg.InitProducerIDRequest)
 		want int16
 	}{
 		"empty id":         {func(r *kmsg.InitProducerIDRequest) { r.TransactionalID = &empty }, errInvalidRequest},
+		"long id":          {func(r *kmsg.InitProducerIDRequest) { r.TransactionalID = &long }, errInvalidRequest},
 		"no timeout":       {func(r *kmsg.InitProducerIDRequest) { r.TransactionTimeoutMillis = 0 }, errInvalidTxnTimeout},
 		"too long":         {func(r *kmsg.InitProducerIDRequest) { r.TransactionTimeoutMillis = 900001 }, errInvalidTxnTimeout},
 		"id without epoch": {func(r *kmsg.InitProducerIDRequest) { r.ProducerID = 5 }, errInvalidRequest},
