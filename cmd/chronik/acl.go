@@ -25,13 +25,14 @@ func newACLCommand() *cobra.Command {
 // it a prefix.
 func aclResource(s string) (kind kmsg.ACLResourceType, name string, pattern kmsg.ACLResourcePatternType, err error) {
 	pattern = kmsg.ACLResourcePatternTypeLiteral
-	text, name, ok := strings.Cut(s, ":")
+	text, name, _ := strings.Cut(s, ":")
 	if text == "cluster" {
 		return kmsg.ACLResourceTypeCluster, "kafka-cluster", pattern, nil
 	}
 	kinds := map[string]kmsg.ACLResourceType{"topic": kmsg.ACLResourceTypeTopic, "group": kmsg.ACLResourceTypeGroup,
 		"transactional-id": kmsg.ACLResourceTypeTransactionalId, "delegation-token": kmsg.ACLResourceTypeDelegationToken, "user": kmsg.ACLResourceTypeUser}
-	if kind, ok = kinds[text]; !ok || name == "" {
+	kind, ok := kinds[text]
+	if !ok || name == "" {
 		return 0, "", 0, fmt.Errorf("the resource %q is not cluster or one of topic, group, transactional-id, delegation-token, user with :NAME", s)
 	}
 	if prefix, is := strings.CutSuffix(name, "*"); is && prefix != "" {

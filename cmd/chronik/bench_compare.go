@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -19,7 +20,7 @@ func newBenchCompareCommand() *cobra.Command {
 its three modes) beside each other: the same loads, in rounds whose order turns. It
 starts and stops the brokers itself, on loopback. Markdown goes to the output, or
 between the marks of --into; plots to --figures.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Chronik == "" {
 				self, err := os.Executable()
 				if err != nil {
@@ -31,7 +32,7 @@ between the marks of --into; plots to --figures.`,
 			if err != nil {
 				return err
 			}
-			defer os.RemoveAll(work)
+			defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 			o.Work = work
 			began := time.Now()
 			o.Progress = func(s string) {
