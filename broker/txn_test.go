@@ -230,6 +230,19 @@ func TestTransactionOffsetsNotAdded(t *testing.T) {
 			t.Errorf("v%d: %d, want %d", step.version, got, step.want)
 		}
 	}
+	// A marker of transaction version 2 with the producer's own epoch is of the
+	// transaction before: it must not end this one.
+	mark := kmsg.NewPtrWriteTxnMarkersRequest()
+	m := kmsg.NewWriteTxnMarkersRequestMarker()
+	m.ProducerID, m.ProducerEpoch, m.TransactionVersion = c.pid, c.epoch, 2
+	part, _ := b.offsetsPartition("g")
+	top := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
+	top.Topic, top.Partitions = part.Topic, []int32{part.Partition}
+	m.Topics = append(m.Topics, top)
+	mark.Version, mark.Markers = 2, append(mark.Markers, m)
+	if got := ask[*kmsg.WriteTxnMarkersResponse](c.wire, mark).Markers[0].Topics[0].Partitions[0].ErrorCode; got != errInvalidProducerEpoch {
+		t.Errorf("a marker of the transaction before: %d, want %d", got, errInvalidProducerEpoch)
+	}
 	if end := c.end(5, true); end.ErrorCode != errNone {
 		t.Errorf("EndTxn: %d", end.ErrorCode)
 	}

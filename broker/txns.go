@@ -60,7 +60,7 @@ func (b *Broker) sendMarker(topic string, partition int32, m txn.Marker, done fu
 			done(errShuttingDown)
 			return
 		}
-		groups.CompleteTransaction(partition, m.ProducerID, m.ProducerEpoch, m.CoordinatorEpoch, m.Commit, done)
+		groups.CompleteTransaction(partition, m.ProducerID, m.ProducerEpoch, m.CoordinatorEpoch, m.Commit, m.V2, done)
 		return
 	}
 	log := b.logOf(topic, partition)

@@ -117,8 +117,8 @@ func (c *Coordinator) newShard(partition int32) *groupShard {
 	s.appendTxn = func(now time.Time, id int64, epoch int16, records *Outbox) error {
 		return g.AppendTransaction(now, id, epoch, records)
 	}
-	s.appendMarker = func(now time.Time, id int64, epoch int16, coordinatorEpoch int32, commit bool) error {
-		return g.AppendMarker(now, record.Marker{ProducerID: id, ProducerEpoch: epoch, Commit: commit, CoordinatorEpoch: coordinatorEpoch}, false)
+	s.appendMarker = func(now time.Time, id int64, epoch int16, coordinatorEpoch int32, commit, v2 bool) error {
+		return g.AppendMarker(now, record.Marker{ProducerID: id, ProducerEpoch: epoch, Commit: commit, CoordinatorEpoch: coordinatorEpoch}, v2)
 	}
 	began := c.o.Now()
 	g.Shard = NewShard(ShardOptions{

@@ -148,10 +148,10 @@ func (s *state) commitTxnOffsets(now time.Time, r *kmsg.TxnOffsetCommitRequest, 
 // CompleteTransaction appends the marker to a partition of __consumer_offsets
 // and applies or drops the producer's pending offsets. done gets nil when it
 // is durable; logstore's ErrProducerEpoch and ErrCoordinatorFenced are given
-// as they are.
-func (c *Coordinator) CompleteTransaction(partition int32, producerID int64, producerEpoch int16, coordinatorEpoch int32, commit bool, done func(error)) {
+// as they are. v2: the marker is of transaction version 2 (see logstore.Append).
+func (c *Coordinator) CompleteTransaction(partition int32, producerID int64, producerEpoch int16, coordinatorEpoch int32, commit, v2 bool, done func(error)) {
 	c.runAt(partition, func(s *state, now time.Time) error {
-		err := s.appendMarker(now, producerID, producerEpoch, coordinatorEpoch, commit)
+		err := s.appendMarker(now, producerID, producerEpoch, coordinatorEpoch, commit, v2)
 		if errors.Is(err, logstore.ErrBusy) {
 			return err
 		}

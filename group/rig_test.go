@@ -105,7 +105,7 @@ func (r *rig) boot() {
 		}
 		return nil
 	}
-	s.appendMarker = func(now time.Time, id int64, epoch int16, coordinatorEpoch int32, commit bool) error {
+	s.appendMarker = func(now time.Time, id int64, epoch int16, coordinatorEpoch int32, commit, _ bool) error {
 		if r.txnErr != nil {
 			return r.txnErr
 		}
@@ -319,7 +319,7 @@ func (r *rig) txnCommit(group string, producer int64, topic string, partition in
 }
 
 func (r *rig) endTxn(producer int64, commit bool) {
-	if err := r.s.appendMarker(r.now, producer, 0, 0, commit); err != nil {
+	if err := r.s.appendMarker(r.now, producer, 0, 0, commit, false); err != nil {
 		r.t.Fatal(err)
 	}
 	r.s.endTransaction(producer, commit)

@@ -34,7 +34,7 @@ type state struct {
 	// took it; what was written before has been appended first. On ErrBusy
 	// nothing has happened and the operation is to be run again.
 	appendTxn    func(now time.Time, producerID int64, epoch int16, records *Outbox) error
-	appendMarker func(now time.Time, producerID int64, epoch int16, coordinatorEpoch int32, commit bool) error
+	appendMarker func(now time.Time, producerID int64, epoch int16, coordinatorEpoch int32, commit, v2 bool) error
 
 	groups map[string]*group
 	// pending is what transactions will commit, by producer id.
