@@ -21,7 +21,7 @@ func TestSyncErrorTakesDirOffline(t *testing.T) {
 		t.Fatal("two new partitions went to one directory")
 	}
 	r.put(a, "before", 1)
-	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: a.Dir() + "/journal/*", Err: syscall.EIO})
+	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: r.committingFor(a), Err: syscall.EIO})
 	if _, err := r.append(a, Append{Batches: makeBatch("x", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
 		t.Errorf("the waiting token: %v", err)
 	}

