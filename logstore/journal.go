@@ -15,7 +15,7 @@ import (
 // The journal of a data directory is a ring of files. Blocks of a file are
 // written with zeros once, when it is made, and overwritten ever after: an
 // overwrite changes no metadata of the file system, which halves the time of a
-// sync (design/measured.md). The first file is small, so that a start is
+// sync. The first file is small, so that a start is
 // quick; the directory's keeper makes larger ones until the ring has its size.
 //
 // A file is in use from its first group until a checkpoint covers its last
