@@ -23,12 +23,13 @@ func handleDescribeTransactions(rq *request, r *kmsg.DescribeTransactionsRequest
 	if len(r.TransactionalIDs) == 0 {
 		return resp
 	}
+	could := rq.s.asNow()
 	var mu sync.Mutex
 	left := len(r.TransactionalIDs)
 	for i, id := range r.TransactionalIDs {
 		finish := func(s kmsg.DescribeTransactionsResponseTransactionState) {
 			s.Topics = slices.DeleteFunc(s.Topics, func(t kmsg.DescribeTransactionsResponseTransactionStateTopic) bool {
-				return !rq.mayTopic(auth.OpDescribe, t.Topic)
+				return !could(auth.OpDescribe, auth.ResTopic, t.Topic)
 			})
 			mu.Lock()
 			resp.TransactionStates[i] = s

@@ -39,7 +39,7 @@ func handleListTransactions(rq *request, r *kmsg.ListTransactionsRequest) kmsg.R
 			return resp
 		}
 	}
-	now := time.Now()
+	now, could := time.Now(), rq.s.asNow()
 	rq.s.b.txns.Load().List(func(all []txn.Transaction, loading bool) {
 		if loading {
 			resp.ErrorCode = errCoordinatorLoadInProgress
@@ -52,7 +52,7 @@ func handleListTransactions(rq *request, r *kmsg.ListTransactionsRequest) kmsg.R
 				len(r.ProducerIDFilters) > 0 && !slices.Contains(r.ProducerIDFilters, t.ProducerID),
 				r.DurationFilterMillis >= 0 && (t.StartMs < 0 || now.UnixMilli()-t.StartMs <= r.DurationFilterMillis),
 				pattern != nil && !pattern.MatchString(t.ID),
-				!rq.s.authorize(auth.OpDescribe, auth.ResTxnID, []byte(t.ID)):
+				!could(auth.OpDescribe, auth.ResTxnID, t.ID):
 				continue
 			}
 			s := kmsg.NewListTransactionsResponseTransactionState()

@@ -181,6 +181,16 @@ func (s *session) authorize(op auth.Operation, rt auth.ResourceType, name []byte
 	return s.b.auth.Authorize(s.principal, s.host, op, rt, name)
 }
 
+// asNow is authorize for an answer that is put together on another goroutine:
+// who the client is now, whatever a later login makes of the connection. Loop
+// only; what it gives is for any goroutine.
+func (s *session) asNow() func(op auth.Operation, rt auth.ResourceType, name string) bool {
+	b, principal, host := s.b, s.principal, s.host
+	return func(op auth.Operation, rt auth.ResourceType, name string) bool {
+		return b.auth.Authorize(principal, host, op, rt, []byte(name))
+	}
+}
+
 // authorize asks the authorizer; a denial is audited. name may alias the
 // request.
 func (rq *request) authorize(op auth.Operation, rt auth.ResourceType, name []byte) bool {
