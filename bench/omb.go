@@ -150,7 +150,7 @@ func (m *omb) consumer(ctx context.Context, c *kgo.Client) {
 // had theirs, as the benchmark does, so that groups have settled; then the
 // producers go on at their rate.
 func (m *omb) produce(ctx context.Context, wg *sync.WaitGroup) error {
-	codec, err := codecOf(m.o.Codec)
+	codec, err := Codec(m.o.Codec)
 	if err != nil {
 		return err
 	}

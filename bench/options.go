@@ -132,8 +132,8 @@ func (l Load) check() error {
 	case l.Verify && l.Raw:
 		return errors.New("bench: the raw client cannot verify; leave out --raw")
 	}
-	if _, err := codecOf(l.Codec); err != nil {
-		return err
+	if _, err := Codec(l.Codec); err != nil {
+		return fmt.Errorf("bench: %w", err)
 	}
 	switch l.Keys {
 	case "none", "round-robin", "random":
@@ -143,9 +143,10 @@ func (l Load) check() error {
 	return nil
 }
 
-func codecOf(name string) (kgo.CompressionCodec, error) {
+// Codec is a compression codec by its name; "" is none.
+func Codec(name string) (kgo.CompressionCodec, error) {
 	switch name {
-	case "none":
+	case "none", "":
 		return kgo.NoCompression(), nil
 	case "gzip":
 		return kgo.GzipCompression(), nil
@@ -156,7 +157,7 @@ func codecOf(name string) (kgo.CompressionCodec, error) {
 	case "zstd":
 		return kgo.ZstdCompression(), nil
 	}
-	return kgo.NoCompression(), fmt.Errorf("bench: codecs are none, gzip, snappy, lz4 and zstd, not %q", name)
+	return kgo.NoCompression(), fmt.Errorf("codecs are none, gzip, snappy, lz4 and zstd, not %q", name)
 }
 
 // EnsureTopic makes the topic unless it exists, and waits until it has leaders.

@@ -215,7 +215,7 @@ func (r *run) result(tool string) *Result {
 // kgoProducer is one kgo client.
 func (r *run) kgoProducer(ctx context.Context, n int) error {
 	l := r.load
-	codec, err := codecOf(l.Codec)
+	codec, err := Codec(l.Codec)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/chronik-stream/chronik/bench"
 )
 
 func newProduceCommand() *cobra.Command {
@@ -24,9 +26,9 @@ record is acknowledged; it fails when one is not.`,
 			if partition >= 0 {
 				opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 			}
-			compression, err := codecOf(codec)
+			compression, err := bench.Codec(codec)
 			if err != nil {
-				return err
+				return fmt.Errorf("--codec: %w", err)
 			}
 			opts = append(opts, kgo.ProducerBatchCompression(compression))
 			cl, err := f.client(opts...)
@@ -69,20 +71,4 @@ record is acknowledged; it fails when one is not.`,
 	cmd.Flags().Int32VarP(&partition, "partition", "p", -1, "partition to produce to (-1: by key, or any)")
 	cmd.Flags().StringVarP(&codec, "codec", "z", "none", "none, gzip, snappy, lz4 or zstd")
 	return cmd
-}
-
-func codecOf(name string) (kgo.CompressionCodec, error) {
-	switch name {
-	case "none", "":
-		return kgo.NoCompression(), nil
-	case "gzip":
-		return kgo.GzipCompression(), nil
-	case "snappy":
-		return kgo.SnappyCompression(), nil
-	case "lz4":
-		return kgo.Lz4Compression(), nil
-	case "zstd":
-		return kgo.ZstdCompression(), nil
-	}
-	return kgo.NoCompression(), fmt.Errorf("--codec %q is not none, gzip, snappy, lz4 or zstd", name)
 }
