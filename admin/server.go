@@ -27,8 +27,11 @@ type Options struct {
 	// Open are paths that need no authorisation (/livez, /readyz, /metrics).
 	Open map[string]bool
 	// Pprof serves Go's profiles of the process under /debug/pprof/.
-	Pprof  bool
-	Logger *slog.Logger
+	Pprof bool
+	// TraceEndpoint, when not empty, is where the requests that the broker
+	// traces go as spans: an OTLP/HTTP address like http://127.0.0.1:4318.
+	TraceEndpoint string
+	Logger        *slog.Logger
 }
 
 // Server is the HTTP side of one broker. It has a registry of its own, so that
@@ -38,6 +41,7 @@ type Server struct {
 	http     *http.Server
 	listener net.Listener
 	done     chan struct{}
+	spans    *spans // nil without a TraceEndpoint
 }
 
 // Listen binds and serves.
@@ -50,6 +54,11 @@ func Listen(o Options) (*Server, error) {
 		return nil, fmt.Errorf("admin: the HTTP address %s (--admin-listen) cannot be bound: %w", o.Addr, err)
 	}
 	s := &Server{o: o, listener: l, done: make(chan struct{})}
+	if o.TraceEndpoint != "" {
+		if s.spans, err = newSpans(o.Broker, o.TraceEndpoint, o.Logger); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
 	s.http = &http.Server{
 		Handler: s.guard(s.mux()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -76,6 +85,9 @@ func (s *Server) Close() error {
 		err = s.http.Close()
 	}
 	<-s.done
+	if s.spans != nil {
+		err = errors.Join(err, s.spans.close())
+	}
 	return err
 }
 
@@ -96,6 +108,7 @@ func (s *Server) mux() http.Handler {
 	mux.HandleFunc("GET /v1/groups", s.view(s.groups))
 	mux.HandleFunc("GET /v1/transactions", s.view(s.transactions))
 	mux.HandleFunc("GET /v1/disks", s.view(s.disks))
+	mux.HandleFunc("GET /v1/traces", s.view(s.traces))
 	mux.HandleFunc("GET /{$}", s.page)
 	if s.o.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // and every named profile

@@ -290,6 +290,8 @@ func (p *produce) walkEnded() {
 		}
 	case p.pending == 0:
 		p.respond()
+	default:
+		p.rq.waits()
 	}
 	if p.pending == 0 {
 		p.end()

@@ -50,6 +50,7 @@ type Broker struct {
 	workers   workers
 	sessions  fetchSessions
 	telemetry telemetry
+	tracer    *tracer
 	settings  atomic.Pointer[settings]
 
 	// topicMu makes changes of topics one at a time: each is a change of the
@@ -69,6 +70,7 @@ func Start(o Options) (*Broker, error) {
 		opt: o, static: o.Static, listeners: listeners, logger: o.Logger, started: time.Now(),
 		closing: make(chan struct{}), failed: make(chan error, 1), apis: newRegistry(slices.Concat(table, o.apis)),
 	}
+	b.tracer = newTracer(o.TraceSample, o.TraceSlow)
 	b.debug = o.Logger.Enabled(context.Background(), slog.LevelDebug)
 	b.goroutines.b = b
 	b.security = &security{b: b}

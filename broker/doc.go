@@ -32,8 +32,8 @@
 //	                    starting, stopping, configuration
 //	registry.go request.go session.go loop.go worker.go
 //	                    what is served, and the way of a request
-//	limits.go stats.go errcode.go
-//	                    numbers, counters, Kafka's error codes
+//	limits.go stats.go trace.go errcode.go
+//	                    numbers, counters, where requests spend their time, Kafka's error codes
 //	partition.go topics.go configs.go
 //	                    topics and their logs: open, make, grow, delete, configure
 //	00_produce.go produce_append.go produce_txn.go produce_old.go busy.go recompress.go commit.go

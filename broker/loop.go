@@ -124,6 +124,7 @@ func (l *loop) free(rq *request) {
 	rq.answered, rq.held, rq.failed, rq.workAnswered = false, false, false, false
 	rq.resume, rq.out = nil, nil
 	rq.throttle = 0
+	rq.begun, rq.waiting = time.Time{}, time.Time{}
 	rq.clientID = ""
 	rq.next, l.requests = l.requests, rq
 }
@@ -141,5 +142,8 @@ func (l *loop) count(rq *request) {
 	if rq.out != nil {
 		st.bytesOut.Add(int64(len(rq.out.Buf.B)))
 	}
-	st.latency.observe(time.Since(rq.received))
+	now := time.Now()
+	took := now.Sub(rq.received)
+	st.latency.observe(took)
+	rq.trace(now, took)
 }

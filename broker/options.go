@@ -67,6 +67,12 @@ type Options struct {
 	// signed when no keys are configured: for trying things out only.
 	InsecureAcceptUnsignedTokens bool
 
+	// TraceSample is the share of requests whose way is kept for [Broker.Traces],
+	// from 0 to 1; TraceSlow keeps each that took at least so long. Zero of both
+	// keeps none and costs nothing.
+	TraceSample float64
+	TraceSlow   time.Duration
+
 	// FS is the disk; default the real one.
 	FS vfs.FS
 	// DrainTimeout is how long Close waits for requests in flight. Default 5 s.
@@ -124,6 +130,12 @@ func (o Options) fill() (Options, []*listener, error) {
 	}
 	if o.MaxOpenFiles == 0 {
 		o.MaxOpenFiles = 1024
+	}
+	if o.TraceSample < 0 || o.TraceSample > 1 {
+		return o, nil, fmt.Errorf("broker: TraceSample (--trace-sample) is %g; it is a share of all requests, from 0 to 1", o.TraceSample)
+	}
+	if o.TraceSlow < 0 {
+		return o, nil, fmt.Errorf("broker: TraceSlow (--trace-slow) is %s; it is the time from which a request is kept, or 0 for none", o.TraceSlow)
 	}
 	if o.Version == "" {
 		o.Version = "unknown"

@@ -108,6 +108,7 @@ func (f *fetch) park() {
 	}
 	f.drop()
 	f.parked = true
+	f.rq.waits()
 	f.hold()
 	if f.session != nil {
 		f.rq.release() // nothing refers to the frame any more

@@ -30,6 +30,8 @@ type request struct {
 	correlation int32
 	clientID    string
 	received    time.Time
+	begun       time.Time     // loop only; zero unless requests are traced
+	waiting     time.Time     // likewise
 	size        int           // of the frame
 	throttle    time.Duration // whoever has the request
 
@@ -155,6 +157,7 @@ func (rq *request) complete() {
 //	return rq.offload(func() kmsg.Response { … })
 func (rq *request) offload(job func() kmsg.Response) kmsg.Response {
 	rq.job = job
+	rq.waits()
 	rq.working = true
 	rq.s.busy = true
 	rq.s.b.workers.submit(rq)
@@ -213,6 +216,7 @@ func (rq *request) guard(f func()) {
 func (rq *request) begin() { rq.guard(rq.start) }
 
 func (rq *request) start() {
+	rq.began()
 	b, name := rq.s.b, rq.api.name
 	if rq.api.decode {
 		switch size := int64(len(rq.body)); {

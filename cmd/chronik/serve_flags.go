@@ -36,6 +36,9 @@ type serveFlags struct {
 	drain       time.Duration
 	logLevel    string
 	logFormat   string
+	traceTo     string
+	traceSample float64
+	traceSlow   time.Duration
 	security    securityFlags
 }
 
@@ -59,6 +62,9 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.DurationVar(&f.commitDelay, "commit-delay", 0, "wait before each sync, for disks with few operations per second")
 	p.StringVar(&f.writeMode, "segment-write", "auto", "how segments are written: auto, mmap or pwrite")
 	p.DurationVar(&f.drain, "drain-timeout", 5*time.Second, "how long requests in flight may take to finish at the end")
+	p.Float64Var(&f.traceSample, "trace-sample", 0, "share of requests to trace, 0 to 1; GET /v1/traces of the admin server shows the last")
+	p.DurationVar(&f.traceSlow, "trace-slow", 0, "trace each request that takes at least so long; 0 for none")
+	p.StringVar(&f.traceTo, "trace-endpoint", "", "send traces as OpenTelemetry spans over OTLP/HTTP, such as http://127.0.0.1:4318")
 	f.security.register(p)
 	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
@@ -95,6 +101,10 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 	o.ClusterID = f.clusterID
 	o.JournalDir, o.CommitDelay, o.SegmentWrite = f.journalDir, f.commitDelay, f.writeMode
 	o.AllowWeakerTopics, o.DrainTimeout = f.weaker, f.drain
+	o.TraceSample, o.TraceSlow = f.traceSample, f.traceSlow
+	if f.traceTo != "" && (f.traceSample == 0 && f.traceSlow == 0 || f.admin == "off") {
+		return o, fmt.Errorf("--trace-endpoint %s has nothing to send: it needs --trace-sample or --trace-slow, and the admin server (--admin-listen)", f.traceTo)
+	}
 	switch f.durability {
 	case "commit":
 		o.Durability = logstore.Commit
