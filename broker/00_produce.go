@@ -208,8 +208,10 @@ func (p *produce) one(in codec.ProducePartition) walked {
 		part.refuse(code, why)
 		return walkDone
 	}
+	var guard logstore.Guard
 	if batchTransactional(records) {
-		how, code := p.enlist(target, records)
+		how, g, code := p.enlist(target, records)
+		guard = g
 		if how != walkDone {
 			p.parts = p.parts[:len(p.parts)-1]
 			return how
@@ -229,7 +231,7 @@ func (p *produce) one(in codec.ProducePartition) walked {
 	}
 	err := p.packErr
 	if err == nil {
-		err = part.append(target, records)
+		err = part.append(target, records, guard)
 	}
 	if errors.Is(err, logstore.ErrBusy) {
 		p.parts = p.parts[:len(p.parts)-1]

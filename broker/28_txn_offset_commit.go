@@ -4,7 +4,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/auth"
+	"github.com/chronik-stream/chronik/codec/record"
 	"github.com/chronik-stream/chronik/group/txn"
+	"github.com/chronik-stream/chronik/logstore"
 )
 
 // TxnOffsetCommit: v0–5. The offsets become visible with the transaction's
@@ -88,19 +90,28 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 		finish(nil, errNone)
 		return nil
 	}
-	cl := rq.client() // here, since a new login may change it later
+	log := b.logOf(part.Topic, part.Partition)
+	if log == nil {
+		return all(errCoordinatorNotAvailable)
+	}
+	verify := b.cluster.BrokerBool("transaction.partition.verification.enable")
+	guard := logstore.Unguarded
+	if verify || r.Version >= 5 {
+		// Before the coordinator is asked; see produce_txn.go.
+		guard, _ = log.Guard(r.ProducerID, r.ProducerEpoch, record.NoSequence, rq.received.UnixMilli())
+	}
 	commit := func(code int16) {
 		if code != errNone {
 			finish(nil, code)
 			return
 		}
-		groups.TxnOffsetCommit(cl, r, func(got *kmsg.TxnOffsetCommitResponse) { finish(got, errNone) })
+		groups.TxnOffsetCommit(r, guard, func(got *kmsg.TxnOffsetCommitResponse) { finish(got, errNone) })
 	}
 	parts := []txn.Partition{part}
 	switch {
 	case r.Version >= 5:
 		b.txns.Load().AddPartitions(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, 2, commit)
-	case b.cluster.BrokerBool("transaction.partition.verification.enable"):
+	case verify:
 		b.txns.Load().Verify(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, func(code int16, missing map[txn.Partition]bool) {
 			switch {
 			case code == errNone && missing[part]:

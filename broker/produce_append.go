@@ -51,13 +51,13 @@ func batchCodec(b []byte) int8 { return int8(b[22] & 7) }
 
 func batchTransactional(b []byte) bool { return b[22]&(1<<4) != 0 }
 
-// append gives the batch to the log.
-func (part *producePart) append(target *partition, records []byte) error {
+// append gives the batch to the log; guard is for a transactional one.
+func (part *producePart) append(target *partition, records []byte, guard logstore.Guard) error {
 	p := part.p
 	a := &p.loop.append
 	*a = logstore.Append{
 		Batches: records, Origin: logstore.Client, Token: part, Now: p.rq.received.UnixMilli(),
-		TxnV2:   p.txnV2() && batchTransactional(records),
+		TxnV2: p.txnV2() && batchTransactional(records), Guard: guard,
 		Written: p.req.Acks == 0 || p.req.Acks == 1 && p.rq.s.b.opt.AckWritten,
 	}
 	got, err := target.log.Append(a)

@@ -60,7 +60,7 @@ func (p *produce) oneOld(part *producePart, target *partition, set []byte) walke
 	}
 	err := p.packErr
 	if err == nil && len(p.packed) > 0 {
-		err = part.append(target, p.packed)
+		err = part.append(target, p.packed, 0)
 	}
 	if errors.Is(err, logstore.ErrBusy) {
 		return walkBusy

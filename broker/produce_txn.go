@@ -3,7 +3,9 @@ package broker
 import (
 	"encoding/binary"
 
+	"github.com/chronik-stream/chronik/codec/record"
 	"github.com/chronik-stream/chronik/group/txn"
+	"github.com/chronik-stream/chronik/logstore"
 )
 
 // A transactional batch may be appended only when its producer's transaction
@@ -14,6 +16,9 @@ import (
 // transaction.version 2) or whether they were added (before).
 //
 // The request's connection waits meanwhile, so that batches keep their order.
+// Others do not wait: one of them may end the transaction between the answer
+// and the append. Each partition's log gives a guard before the coordinator is
+// asked, and refuses the batch when the guard is used up by then.
 
 // enlisted is the coordinator's answer for the partitions of a request.
 type enlisted struct {
@@ -24,64 +29,87 @@ type enlisted struct {
 
 	code    errCode
 	missing map[txn.Partition]bool
+	// guards is what the appends must show, taken before the question.
+	guards map[txn.Partition]logstore.Guard
 }
 
 // txnV2 is whether the client lets the broker add partitions.
 func (p *produce) txnV2() bool { return p.rq.version >= 12 }
 
-// enlist makes sure that the batch's transaction has the partition. It gives
-// walkTxn when the coordinator was asked and the walk goes on with its answer.
-func (p *produce) enlist(target *partition, records []byte) (walked, errCode) {
+// enlist makes sure that the batch's transaction has the partition, and gives
+// what the append must show. It gives walkTxn when the coordinator was asked
+// and the walk goes on with its answer.
+func (p *produce) enlist(target *partition, records []byte) (walked, logstore.Guard, errCode) {
 	if p.req.TransactionalID == nil {
-		return walkDone, errTransactionalAuthorization // as Kafka: nobody may write without an id
+		return walkDone, 0, errTransactionalAuthorization // as Kafka: nobody may write without an id
 	}
 	producerID, epoch := batchProducer(records)
-	if target.log.InTransaction(producerID, epoch) {
-		return walkDone, errNone
+	name := txn.Partition{Topic: target.topic.name, Partition: target.index}
+	if p.txn != nil && p.txn.producerID == producerID && p.txn.epoch == epoch {
+		switch {
+		case p.txn.code != errNone:
+			return walkDone, 0, p.produceCode(p.txn.code)
+		case p.txn.missing[name]:
+			return walkDone, 0, verifyFailure(p.rq.version >= 11)
+		}
+		return walkDone, p.txn.guards[name], errNone
+	}
+	guard, open := p.guard(target, records)
+	if open {
+		return walkDone, guard, errNone
 	}
 	b := p.rq.s.b
 	if !p.txnV2() && !b.cluster.BrokerBool("transaction.partition.verification.enable") {
-		return walkDone, errNone
+		return walkDone, logstore.Unguarded, errNone
 	}
 	if p.txn != nil {
-		if p.txn.producerID != producerID || p.txn.epoch != epoch {
-			return walkDone, errInvalidProducerIDMapping
-		}
-		if p.txn.code == errNone && p.txn.missing[txn.Partition{Topic: target.topic.name, Partition: target.index}] {
-			return walkDone, verifyFailure(p.rq.version >= 11)
-		}
-		return walkDone, p.produceCode(p.txn.code)
+		return walkDone, 0, errInvalidProducerIDMapping
 	}
 	rq := p.rq
 	rq.resume = p.goOn
 	rq.working, rq.s.busy = true, true
+	id := string(p.req.TransactionalID)
+	parts, guards := p.transactional(producerID, epoch)
 	done := func(code int16, missing map[txn.Partition]bool) {
-		p.txn = &enlisted{producerID, epoch, code, missing}
+		p.txn = &enlisted{producerID, epoch, code, missing, guards}
 		rq.loop.nl.Post(&rq.workTask)
 	}
-	id, parts := string(p.req.TransactionalID), p.transactional()
 	if p.txnV2() {
 		b.txns.Load().AddPartitions(id, producerID, epoch, parts, 2, func(code int16) { done(code, nil) })
 	} else {
 		b.txns.Load().Verify(id, producerID, epoch, parts, done)
 	}
-	return walkTxn, errNone
+	return walkTxn, 0, errNone
 }
 
-// transactional is the request's partitions whose batch is transactional and
-// that are there.
-func (p *produce) transactional() []txn.Partition {
+// guard asks the log whether the batch's transaction is open there.
+func (p *produce) guard(target *partition, records []byte) (logstore.Guard, bool) {
+	producerID, epoch := batchProducer(records)
+	return target.log.Guard(producerID, epoch, record.Batch(records).BaseSequence(), p.rq.received.UnixMilli())
+}
+
+// transactional is the request's partitions that are there and whose batch is
+// of the producer's transaction, each with its guard.
+func (p *produce) transactional(producerID int64, epoch int16) ([]txn.Partition, map[txn.Partition]logstore.Guard) {
 	var parts []txn.Partition
+	guards := map[txn.Partition]logstore.Guard{}
 	it := p.all
 	for in, ok := it.Next(); ok; in, ok = it.Next() {
 		if len(in.Records) < batchHeaderBytes || !batchTransactional(in.Records) {
 			continue
 		}
-		if target, code := p.find(&in.Topic, in.Partition); code == errNone {
-			parts = append(parts, txn.Partition{Topic: target.topic.name, Partition: target.index})
+		if id, e := batchProducer(in.Records); id != producerID || e != epoch {
+			continue
 		}
+		target, code := p.find(&in.Topic, in.Partition)
+		if code != errNone {
+			continue
+		}
+		name := txn.Partition{Topic: target.topic.name, Partition: target.index}
+		parts = append(parts, name)
+		guards[name], _ = p.guard(target, in.Records)
 	}
-	return parts
+	return parts, guards
 }
 
 // produceCode is a coordinator's answer as a producer of this version knows it

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -267,4 +268,60 @@ func TestTransactionTopicDeleted(t *testing.T) {
 		t.Errorf("EndTxn: %d", end.ErrorCode)
 	}
 	c.state("CompleteCommit")
+}
+
+// TestTransactionEndsBeforeAppend: another connection ends the transaction
+// after the coordinator has said that the partition is in it and before the
+// batch is appended, which a slow codec puts off. The batch must not open a
+// transaction that nobody ends.
+func TestTransactionEndsBeforeAppend(t *testing.T) {
+	b := run(t, nil)
+	id := makeTopic(t, b, "t", 1, map[string]*string{"compression.type": kmsg.StringPtr("gzip"), "compression.gzip.level": kmsg.StringPtr("9")})
+	c := beginTxn(t, b, "races")
+	other := &txnClient{wire: dial(t, b), id: c.id, pid: c.pid, epoch: c.epoch}
+	text := make([]byte, 700<<10)
+	for i := range text {
+		text[i] = "abcdefgh"[rand.IntN(8)] // what gzip takes long for
+	}
+	o := record.DefaultBuilderOptions()
+	o.ProducerID, o.ProducerEpoch, o.Transactional = c.pid, c.epoch, true
+	for seq, round := int32(0), 0; ; round++ {
+		if round == 60 {
+			t.Fatal("no end came between answer and append")
+		}
+		if got := c.add("t", 0); got != errNone {
+			t.Fatalf("AddPartitionsToTxn: %d", got)
+		}
+		o.BaseSequence = seq
+		bld := record.NewBuilder(nil, o)
+		bld.Append(1_700_000_000_000, nil, text)
+		raw, err := bld.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := make(chan int16)
+		go func() { code <- c.produce(11, id, &c.id, raw)[0] }()
+		for range round * 4 {
+			other.state("Ongoing") // time passes
+		}
+		if got := other.end(3, true); got.ErrorCode != errNone {
+			t.Fatalf("EndTxn: %d", got.ErrorCode)
+		}
+		other.state("CompleteCommit")
+		got := <-code
+		switch got {
+		case errNone:
+			seq++
+		case errInvalidTxnState:
+		case errTransactionAbortable, errNotEnoughReplicas: // the end came even before the question
+		default:
+			t.Fatalf("Produce: %d", got)
+		}
+		if offsets := b.logOf("t", 0).Offsets(); offsets.LastStable != offsets.LogEnd {
+			t.Fatalf("a transaction hangs: %+v", offsets)
+		}
+		if got == errInvalidTxnState {
+			return
+		}
+	}
 }

@@ -114,8 +114,8 @@ func (c *Coordinator) newShard(partition int32) *groupShard {
 	s.resolve = func(cl Client, patterns []string, done func(time.Time, map[string]resolvedRegex)) {
 		c.resolve(g, cl, patterns, done)
 	}
-	s.appendTxn = func(now time.Time, id int64, epoch int16, records *Outbox) error {
-		return g.AppendTransaction(now, id, epoch, records)
+	s.appendTxn = func(now time.Time, id int64, epoch int16, guard logstore.Guard, records *Outbox) error {
+		return g.AppendTransaction(now, id, epoch, guard, records)
 	}
 	s.appendMarker = func(now time.Time, id int64, epoch int16, coordinatorEpoch int32, commit, v2 bool) error {
 		return g.AppendMarker(now, record.Marker{ProducerID: id, ProducerEpoch: epoch, Commit: commit, CoordinatorEpoch: coordinatorEpoch}, v2)

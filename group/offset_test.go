@@ -226,7 +226,7 @@ func TestTxnCommitChecksTheMember(t *testing.T) {
 		q.Version, q.Group, q.MemberID, q.InstanceID, q.Generation, q.ProducerID = c.version, c.group, c.member, c.instance, c.gen, 5
 		q.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: "a", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Partition: 0}}}, {Topic: "nope", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Partition: 0}}}}
 		resp := kmsg.NewPtrTxnOffsetCommitResponse()
-		if err := r.s.commitTxnOffsets(r.now, q, resp); err != nil {
+		if err := r.s.commitTxnOffsets(r.now, q, logstore.Unguarded, resp); err != nil {
 			t.Fatal(err)
 		}
 		want := [2]int16{c.want, c.want}

@@ -14,8 +14,9 @@ import (
 // transactions of version 2 (KIP-890).
 //
 // The log decides about the producer's epoch, so the batch is appended before
-// the state changes.
-func (c *Coordinator) TxnOffsetCommit(cl Client, r *kmsg.TxnOffsetCommitRequest, done func(*kmsg.TxnOffsetCommitResponse)) {
+// the state changes. guard was taken from the log of the group's partition of
+// __consumer_offsets before the transaction coordinator was asked.
+func (c *Coordinator) TxnOffsetCommit(r *kmsg.TxnOffsetCommitRequest, guard logstore.Guard, done func(*kmsg.TxnOffsetCommitResponse)) {
 	resp := kmsg.NewPtrTxnOffsetCommitResponse()
 	resp.Version = r.Version
 	fail := func(code int16) {
@@ -27,7 +28,7 @@ func (c *Coordinator) TxnOffsetCommit(cl Client, r *kmsg.TxnOffsetCommitRequest,
 		return
 	}
 	c.run(r.Group, func(s *state, now time.Time) error {
-		if err := s.commitTxnOffsets(now, r, resp); err != nil {
+		if err := s.commitTxnOffsets(now, r, guard, resp); err != nil {
 			return err
 		}
 		s.out.Answer(func(err error) {
@@ -59,7 +60,7 @@ func fillTxnCommit(resp *kmsg.TxnOffsetCommitResponse, r *kmsg.TxnOffsetCommitRe
 
 // commitTxnOffsets gives ErrBusy when nothing has happened and it is to be run
 // again; every other outcome is in resp.
-func (s *state) commitTxnOffsets(now time.Time, r *kmsg.TxnOffsetCommitRequest, resp *kmsg.TxnOffsetCommitResponse) error {
+func (s *state) commitTxnOffsets(now time.Time, r *kmsg.TxnOffsetCommitRequest, guard logstore.Guard, resp *kmsg.TxnOffsetCommitResponse) error {
 	req := commitRequest{
 		group: r.Group, member: r.MemberID, instance: r.InstanceID, epoch: r.Generation,
 		version: r.Version, txn: true, notFound: r.Version >= 6,
@@ -128,7 +129,7 @@ func (s *state) commitTxnOffsets(now time.Time, r *kmsg.TxnOffsetCommitRequest, 
 	if len(names) == 0 {
 		return nil
 	}
-	if err := s.appendTxn(now, r.ProducerID, r.ProducerEpoch, &box); err != nil {
+	if err := s.appendTxn(now, r.ProducerID, r.ProducerEpoch, guard, &box); err != nil {
 		if errors.Is(err, logstore.ErrBusy) {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/cluster"
+	"github.com/chronik-stream/chronik/logstore"
 )
 
 // rig is one shard's state without a shard: the test is the clock, the log and
@@ -94,7 +95,7 @@ func (r *rig) boot() {
 	s.cfg = func() *settings { return r.cfg }
 	s.img = func() (catalog, int64) { return r.img, r.img.version }
 	s.newID = func() string { r.ids++; return fmt.Sprintf("%08d", r.ids) }
-	s.appendTxn = func(now time.Time, id int64, epoch int16, box *Outbox) error {
+	s.appendTxn = func(now time.Time, id int64, epoch int16, _ logstore.Guard, box *Outbox) error {
 		if r.txnErr != nil {
 			return r.txnErr
 		}
@@ -311,7 +312,7 @@ func (r *rig) txnCommit(group string, producer int64, topic string, partition in
 	q.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: topic, TopicID: idOf(topic),
 		Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Partition: partition, Offset: offset, LeaderEpoch: -1}}}}
 	resp := kmsg.NewPtrTxnOffsetCommitResponse()
-	if err := r.s.commitTxnOffsets(r.now, q, resp); err != nil {
+	if err := r.s.commitTxnOffsets(r.now, q, logstore.Unguarded, resp); err != nil {
 		r.t.Fatalf("txn commit: %v", err)
 	}
 	r.settle()

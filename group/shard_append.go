@@ -110,8 +110,9 @@ func (s *Shard) push(now time.Time) bool {
 // everything that was written before. An error means that nothing happened;
 // logstore.ErrBusy is for the operation to give back, the log's refusals
 // (ErrProducerEpoch, ErrTxnState …) are for the client. Answers asked for
-// afterwards wait for it. The shard's goroutine only.
-func (s *Shard) AppendTransaction(now time.Time, producerID int64, epoch int16, records *Outbox) error {
+// afterwards wait for it. guard is what the log asks for (logstore.Log.Guard).
+// The shard's goroutine only.
+func (s *Shard) AppendTransaction(now time.Time, producerID int64, epoch int16, guard logstore.Guard, records *Outbox) error {
 	o := record.DefaultBuilderOptions()
 	o.ProducerID, o.ProducerEpoch, o.Transactional = producerID, epoch, true
 	f := s.flight()
@@ -124,7 +125,7 @@ func (s *Shard) AppendTransaction(now time.Time, producerID int64, epoch int16, 
 	if f.batch = batch; err != nil {
 		return err
 	}
-	return s.appendNow(now, f, false)
+	return s.appendNow(now, f, logstore.Append{Guard: guard})
 }
 
 // AppendMarker ends a producer's transaction in this log, like AppendTransaction.
@@ -134,11 +135,11 @@ func (s *Shard) AppendMarker(now time.Time, m record.Marker, txnV2 bool) error {
 	if f.batch = batch; err != nil {
 		return err
 	}
-	return s.appendNow(now, f, txnV2)
+	return s.appendNow(now, f, logstore.Append{TxnV2: txnV2})
 }
 
-// appendNow appends one batch by itself and tells what the log says.
-func (s *Shard) appendNow(now time.Time, f *flight, txnV2 bool) error {
+// appendNow appends one batch by itself, as a says, and tells what the log says.
+func (s *Shard) appendNow(now time.Time, f *flight, a logstore.Append) error {
 	if !s.flush(now) {
 		s.recycle(f)
 		if shardState(s.state.Load()) != shardReady {
@@ -151,9 +152,8 @@ func (s *Shard) appendNow(now time.Time, f *flight, txnV2 bool) error {
 		return logstore.ErrBusy
 	}
 	s.flying = append(s.flying, f)
-	_, err := s.log.Append(&logstore.Append{
-		Batches: f.batch, Origin: logstore.Coordinator, Token: f, Now: now.UnixMilli(), TxnV2: txnV2,
-	})
+	a.Batches, a.Origin, a.Token, a.Now = f.batch, logstore.Coordinator, f, now.UnixMilli()
+	_, err := s.log.Append(&a)
 	if err == nil {
 		return nil
 	}

@@ -426,7 +426,7 @@ func TestShardTransactions(t *testing.T) {
 		return c.post(func(now time.Time, done func(error)) error {
 			var box Outbox
 			box.Write([]byte("k"), number(n))
-			if err := c.shard.AppendTransaction(now, 7, epoch, &box); err != nil {
+			if err := c.shard.AppendTransaction(now, 7, epoch, logstore.Unguarded, &box); err != nil {
 				if errors.Is(err, logstore.ErrBusy) {
 					return err
 				}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-stream/chronik/logstore"
 )
 
 var errUnknownRecord = errors.New("group: a record of __consumer_offsets is of a type or version this release does not know")
@@ -33,7 +35,7 @@ type state struct {
 	// appendTxn and appendMarker write at once and tell at once whether the log
 	// took it; what was written before has been appended first. On ErrBusy
 	// nothing has happened and the operation is to be run again.
-	appendTxn    func(now time.Time, producerID int64, epoch int16, records *Outbox) error
+	appendTxn    func(now time.Time, producerID int64, epoch int16, guard logstore.Guard, records *Outbox) error
 	appendMarker func(now time.Time, producerID int64, epoch int16, coordinatorEpoch int32, commit, v2 bool) error
 
 	groups map[string]*group

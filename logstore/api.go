@@ -177,6 +177,8 @@ type Append struct {
 	// TxnV2 asks for KIP-890's stricter rule: a producer without state must
 	// start at sequence 0.
 	TxnV2 bool
+	// Guard is what a transactional batch shows; see Log.Guard.
+	Guard Guard
 	// Written asks for the token when the batch is written, before it is
 	// durable (acks=0, --acks1=written).
 	Written bool

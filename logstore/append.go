@@ -199,9 +199,9 @@ func (l *Log) checkProducers(a *Append) (dup sentBatch, isDup bool, err error) {
 			}
 			err = l.prod.checkMarker(&m, a.TxnV2)
 		case a.Origin == Client:
-			dup, isDup, err = l.prod.check(b, a.TxnV2)
+			dup, isDup, err = l.prod.check(b, a.TxnV2, a.Guard)
 		default:
-			err = l.prod.checkCoordinator(b)
+			err = l.prod.checkCoordinator(b, a.Guard)
 		}
 		if err == nil && !isDup {
 			err = l.prod.room(b.ProducerID(), l.store.opt.MaxProducers)

@@ -80,6 +80,7 @@
 //	roll.go            when a segment is closed
 //	window.go          mapped windows for hot logs
 //	producer.go        idempotence and transactions; snapshot.go: .snapshot
+//	verification.go    guards between the coordinator's word and the append
 //	watermarks.go      log start, high watermark, last stable offset, log end
 //	epochs.go          leader-epoch-checkpoint
 //	queue.go           the bounded queue before the committer

@@ -136,18 +136,6 @@ func (l *Log) Producers() []Producer {
 	return l.prod.list()
 }
 
-// InTransaction reports whether a producer has an open transaction here, at
-// this epoch. What has it may append without asking the coordinator again.
-func (l *Log) InTransaction(producerID int64, epoch int16) bool {
-	if err := l.ensure(); err != nil {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := l.prod.m[producerID]
-	return e != nil && e.txnFirst >= 0 && e.epoch == epoch
-}
-
 // Size is the bytes of all segments.
 func (l *Log) Size() int64 {
 	segs := l.segs.Load()

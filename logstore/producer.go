@@ -74,27 +74,37 @@ func (e *producerEntry) duplicate(b record.Batch) (sentBatch, bool) {
 // producers is a partition's producer state: Kafka's ProducerStateManager. The
 // log's lock guards it. Nothing is allocated until the first producer comes.
 type producers struct {
-	m map[int64]*producerEntry
+	m         map[int64]*producerEntry
+	verifying map[int64]*verification
+	guards    Guard // how many were made
 }
 
 func (p *producers) get(id int64) *producerEntry { return p.m[id] }
 
 // check holds a client's batch against the producer's state without changing
 // it. dup is the original when the batch came before.
-func (p *producers) check(b record.Batch, txnV2 bool) (dup sentBatch, isDup bool, err error) {
+func (p *producers) check(b record.Batch, txnV2 bool, g Guard) (dup sentBatch, isDup bool, err error) {
 	e := p.m[b.ProducerID()]
 	seq, epoch := b.BaseSequence(), b.ProducerEpoch()
+	if e != nil {
+		if dup, isDup = e.duplicate(b); isDup {
+			return dup, true, nil
+		}
+	}
+	if b.Transactional() && !p.verified(b.ProducerID(), epoch, g) {
+		return dup, false, ErrTxnState
+	}
+	if e != nil && epoch < e.epoch {
+		return dup, false, ErrProducerEpoch
+	}
+	if v := p.verifying[b.ProducerID()]; v != nil && seq > v.lowest {
+		return dup, false, ErrOutOfOrderSequence
+	}
 	if e == nil {
 		if txnV2 && seq != 0 {
 			return dup, false, ErrOutOfOrderSequence
 		}
 		return dup, false, nil
-	}
-	if dup, isDup = e.duplicate(b); isDup {
-		return dup, true, nil
-	}
-	if epoch < e.epoch {
-		return dup, false, ErrProducerEpoch
 	}
 	if epoch != e.epoch {
 		if seq != 0 {
@@ -116,7 +126,10 @@ func (e *producerEntry) checkTxn(b record.Batch) error {
 
 // checkCoordinator holds a data batch of a coordinator (no sequence) against
 // the state.
-func (p *producers) checkCoordinator(b record.Batch) error {
+func (p *producers) checkCoordinator(b record.Batch, g Guard) error {
+	if b.Transactional() && !p.verified(b.ProducerID(), b.ProducerEpoch(), g) {
+		return ErrTxnState
+	}
 	e := p.m[b.ProducerID()]
 	if e == nil {
 		return nil
@@ -191,7 +204,11 @@ func (p *producers) apply(b record.Batch) (began bool) {
 		e.push(sentBatch{b.LastSequence(), b.LastOffsetDelta(), b.LastOffset(), b.MaxTimestamp()})
 	}
 	e.timestamp = max(e.timestamp, b.MaxTimestamp())
-	if b.Transactional() && e.txnFirst < 0 {
+	if !b.Transactional() {
+		return false
+	}
+	delete(p.verifying, b.ProducerID())
+	if e.txnFirst < 0 {
 		e.txnFirst = b.BaseOffset()
 		return true
 	}
@@ -201,6 +218,7 @@ func (p *producers) apply(b record.Batch) (began bool) {
 // applyMarker notes a marker. first is the first offset of the transaction it
 // ended, -1 when none was open.
 func (p *producers) applyMarker(m *record.Marker, timestamp int64) (first int64) {
+	delete(p.verifying, m.ProducerID)
 	e := p.entry(m.ProducerID)
 	e.setEpoch(m.ProducerEpoch)
 	first = e.txnFirst
@@ -211,12 +229,18 @@ func (p *producers) applyMarker(m *record.Marker, timestamp int64) (first int64)
 }
 
 // expire forgets producers without an open transaction that were idle since
-// before (ms). It reports how many.
+// before (ms), and verifications that nobody appended after. It reports how
+// many of the former.
 func (p *producers) expire(before int64) (n int) {
 	for id, e := range p.m {
 		if e.txnFirst < 0 && e.timestamp < before {
 			delete(p.m, id)
 			n++
+		}
+	}
+	for id, v := range p.verifying {
+		if v.timestamp < before {
+			delete(p.verifying, id)
 		}
 	}
 	return n

@@ -298,3 +298,85 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// TestGuard interleaves the coordinator's answer with what other connections
+// write for the same producer: only a guard that nothing has used up suffices.
+func TestGuard(t *testing.T) {
+	r := memRig(t, nil)
+	defer r.close()
+	l := r.open(specOf("t", 0))
+	send := func(epoch int16, seq int32, txn bool, g Guard) error {
+		t.Helper()
+		_, err := l.Append(&Append{Batches: makeBatch("x", 1, producing{1, epoch, seq, txn}, testNow), Token: nextToken(), Now: testNow, Guard: g})
+		return err
+	}
+	guard := func(epoch int16, seq int32, wantOpen bool) Guard {
+		t.Helper()
+		g, open := l.Guard(1, epoch, seq, testNow)
+		if open != wantOpen || open != (g == 0) {
+			t.Fatalf("guard %d, open %v; want open %v", g, open, wantOpen)
+		}
+		return g
+	}
+	want := func(what string, err, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", what, err, want)
+		}
+	}
+	want("without a guard", send(0, 0, true, 0), ErrTxnState)
+	want("a guard that nobody gave", send(0, 0, true, 7), ErrTxnState)
+	g := guard(0, 0, false)
+	if again := guard(0, 1, false); again != g {
+		t.Errorf("a second request in flight has guard %d, the first %d", again, g)
+	}
+	want("a later batch first", send(0, 1, true, g), ErrOutOfOrderSequence)
+	want("the first batch", send(0, 0, true, g), nil)
+	guard(0, 1, true)
+	want("the second, in the open transaction", send(0, 1, true, 0), nil)
+	want("the transaction's end", r.mark(l, 1, 0, true, 0, false), nil)
+	want("a batch that saw it open", send(0, 2, true, 0), ErrTxnState)
+	want("the used guard", send(0, 2, true, g), ErrTxnState)
+
+	// ABA: the guard is taken and the coordinator says yes, then the transaction
+	// ends, and another begins that the partition is not part of.
+	stale := guard(0, 2, false)
+	want("an end from elsewhere", r.mark(l, 1, 0, false, 0, false), nil)
+	want("the guard from before the end", send(0, 2, true, stale), ErrTxnState)
+	fresh := guard(0, 2, false)
+	if fresh == stale {
+		t.Error("the guard is given twice")
+	}
+	want("the guard from before the end, again", send(0, 2, true, stale), ErrTxnState)
+	want("an older epoch's end takes nothing", r.mark(l, 1, -1, false, 0, false), ErrProducerEpoch)
+	want("the fresh one", send(0, 2, true, fresh), nil)
+
+	// A newer epoch does not go by the older one's transaction.
+	newer := guard(1, 0, false)
+	want("another epoch's open transaction", send(1, 0, true, 0), ErrTxnState)
+	want("the end of the old epoch's", r.mark(l, 1, 1, false, 0, false), nil)
+	want("the guard from before it", send(1, 0, true, newer), ErrTxnState)
+	want("verified anew", send(1, 0, true, guard(1, 0, false)), nil)
+	want("the end", r.mark(l, 1, 1, true, 0, false), nil)
+	want("outside a transaction no guard is needed", send(1, 1, false, 0), nil)
+	want("a broker that verifies nothing", send(1, 2, true, Unguarded), nil)
+}
+
+// TestGuardsAreBounded: those that nobody appended after go by number and age.
+func TestGuardsAreBounded(t *testing.T) {
+	r := memRig(t, func(o *Options) { o.MaxProducers = 8 })
+	defer r.close()
+	l := r.open(specOf("t", 0))
+	for id := range int64(20) {
+		l.Guard(id, 0, 0, testNow+id)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.prod.verifying); n != 8 || l.prod.verifying[11] != nil || l.prod.verifying[12] == nil {
+		t.Errorf("%d guards, want the newest 8", n)
+	}
+	l.prod.expire(testNow + 19)
+	if n := len(l.prod.verifying); n != 1 {
+		t.Errorf("%d guards after the older ones expired, want 1", n)
+	}
+}

@@ -202,6 +202,9 @@ const testNow = 1_700_000_000_000
 func (r *rig) append(l *Log, a Append) (Appended, error) {
 	r.t.Helper()
 	a.Token = nextToken()
+	if a.Guard == 0 {
+		a.Guard = Unguarded // no coordinator here
+	}
 	if a.Now == 0 {
 		a.Now = testNow
 	}

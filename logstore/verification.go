@@ -1,0 +1,90 @@
+package logstore
+
+// A transactional batch that opens its producer's transaction in a partition
+// must be known to the transaction coordinator, or nobody would ever end what
+// it opens. The caller asks the coordinator, and between its answer and the
+// append the transaction may end and another begin, which the partition is not
+// part of. So the caller takes a guard before it asks and shows it at the
+// append; whatever writes for the producer meanwhile, a marker above all, takes
+// the guard away (Kafka's VerificationGuard, KIP-890).
+
+// Guard is what an append of a transactional batch shows when its producer has
+// no open transaction in the log. The zero value never suffices: it is for a
+// caller that saw the transaction open, and is refused when it ended meanwhile.
+type Guard uint64
+
+// Unguarded suffices always: for a broker that verifies nothing
+// (transaction.partition.verification.enable=false).
+const Unguarded Guard = 1<<64 - 1
+
+// verification is a producer about which a coordinator is asked, or was and
+// said no. Log.mu guards it. It is not kept over a restart: no append that
+// holds a guard lives that long.
+type verification struct {
+	guard     Guard
+	timestamp int64 // when it was made, wall clock in ms
+	epoch     int16
+	// lowest is the lowest sequence that was seen: a batch behind one that has
+	// to come again must not overtake it.
+	lowest int32
+}
+
+// Guard gives what an append of the producer must show. open is true when the
+// producer has an open transaction here, at this epoch: then nobody need be
+// asked, and the guard is the zero value. sequence is the batch's first.
+func (l *Log) Guard(producerID int64, epoch int16, sequence int32, now int64) (g Guard, open bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.load() != nil {
+		return 0, false // the append will tell
+	}
+	if l.prod.inTransaction(producerID, epoch) {
+		return 0, true
+	}
+	v := l.prod.verifying[producerID]
+	switch {
+	case v == nil:
+		if l.prod.verifying == nil {
+			l.prod.verifying = map[int64]*verification{}
+		}
+		l.prod.dropVerification(l.store.opt.MaxProducers)
+		l.prod.guards++
+		v = &verification{guard: l.prod.guards, timestamp: now, epoch: epoch, lowest: sequence}
+		l.prod.verifying[producerID] = v
+	case epoch > v.epoch:
+		v.epoch, v.lowest = epoch, sequence
+	case epoch == v.epoch:
+		v.lowest = min(v.lowest, sequence)
+	}
+	return v.guard, false
+}
+
+// dropVerification makes room: at the bound the oldest goes, and its append
+// will be refused.
+func (p *producers) dropVerification(most int) {
+	if len(p.verifying) < most {
+		return
+	}
+	oldest, at := int64(-1), int64(0)
+	for id, v := range p.verifying {
+		if oldest < 0 || v.timestamp < at {
+			oldest, at = id, v.timestamp
+		}
+	}
+	delete(p.verifying, oldest)
+}
+
+func (p *producers) inTransaction(id int64, epoch int16) bool {
+	e := p.m[id]
+	return e != nil && e.txnFirst >= 0 && e.epoch == epoch
+}
+
+// verified says whether a transactional data batch may go in: its transaction
+// is open, or the guard that its caller took before asking is still the one.
+func (p *producers) verified(id int64, epoch int16, g Guard) bool {
+	if g == Unguarded || p.inTransaction(id, epoch) {
+		return true
+	}
+	v := p.verifying[id]
+	return v != nil && v.guard == g
+}
