@@ -144,6 +144,6 @@ func (l *loop) count(rq *request) {
 	}
 	now := time.Now()
 	took := now.Sub(rq.received)
-	st.latency.observe(took)
+	st.latency.Observe(took)
 	rq.trace(now, took)
 }

@@ -1,49 +1,16 @@
 package broker
 
 import (
-	"math/bits"
 	"sync/atomic"
-	"time"
+
+	"github.com/chronik-stream/chronik/netloop"
 )
-
-// Histogram counts durations in powers of two of a microsecond: bucket 0 is
-// below 1 µs, bucket i below 2^i µs, the last everything longer.
-type Histogram struct {
-	Buckets [histogramBuckets]int64
-	Count   int64
-	Sum     time.Duration
-}
-
-const histogramBuckets = 27
-
-// Bound is the upper bound of a bucket.
-func (Histogram) Bound(bucket int) time.Duration { return time.Microsecond << bucket }
-
-type histogram struct {
-	buckets [histogramBuckets]atomic.Int64
-	sum     atomic.Int64
-}
-
-func (h *histogram) observe(d time.Duration) {
-	b := bits.Len64(uint64(max(d, 0) / time.Microsecond))
-	h.buckets[min(b, histogramBuckets-1)].Add(1)
-	h.sum.Add(int64(d))
-}
-
-func (h *histogram) addTo(out *Histogram) {
-	for i := range h.buckets {
-		n := h.buckets[i].Load()
-		out.Buckets[i] += n
-		out.Count += n
-	}
-	out.Sum += time.Duration(h.sum.Load())
-}
 
 // apiStats are one loop's counters of one API: written on the loop.
 type apiStats struct {
 	requests, errors, closed atomic.Int64
 	bytesIn, bytesOut        atomic.Int64
-	latency                  histogram
+	latency                  netloop.Durations
 }
 
 // loadStats are one loop's counters of records.
@@ -62,7 +29,7 @@ type APIStats struct {
 	Closed   int64 // connections ended by a request
 	BytesIn  int64 // frames
 	BytesOut int64 // answers without file ranges
-	Latency  Histogram
+	Latency  netloop.Histogram
 }
 
 // Stats is a snapshot; its numbers were not all read at one instant.
@@ -102,7 +69,7 @@ func (b *Broker) Stats() Stats {
 			one.Closed += s.closed.Load()
 			one.BytesIn += s.bytesIn.Load()
 			one.BytesOut += s.bytesOut.Load()
-			s.latency.addTo(&one.Latency)
+			s.latency.AddTo(&one.Latency)
 		}
 		st.APIs = append(st.APIs, one)
 	}

@@ -71,5 +71,5 @@
 //	send.go        writev, sendfile, copies
 //	cold.go        workers that wait for the disk
 //	tls.go         the TLS transport; handshake.go: handshakes and their bounds
-//	stats.go       counters and histograms
+//	stats.go       counters; histogram.go: of durations
 package netloop

@@ -165,7 +165,7 @@ func (l *Loop) turn(fd int, ev netpoll.IOEvent, _ netpoll.IOFlags) error {
 	}
 	l.arm()
 	took := time.Since(l.now)
-	l.stats.turns.observe(took)
+	l.stats.turns.Observe(took)
 	if took > stallLimit {
 		l.stats.stalls.Add(1)
 	}

@@ -170,7 +170,7 @@ func (c *conn) first() *slot {
 func (c *conn) pop(sl *slot) {
 	if r := sl.resp; r != nil {
 		c.loop.stats.responses.Add(1)
-		c.loop.stats.requests.observe(c.loop.now.Sub(sl.received))
+		c.loop.stats.requests.Observe(c.loop.now.Sub(sl.received))
 		c.outBytes -= int64(len(r.Buf.B))
 		c.active = c.loop.now
 		r.Release()

@@ -1,43 +1,8 @@
 package netloop
 
 import (
-	"math/bits"
 	"sync/atomic"
-	"time"
 )
-
-// Histogram counts durations in powers of two of a microsecond: bucket 0 is
-// below 1 µs, bucket i below 2^i µs, the last everything longer.
-type Histogram struct {
-	Buckets [histogramBuckets]int64
-	Count   int64
-	Sum     time.Duration
-}
-
-const histogramBuckets = 27 // up to 2^26 µs, about a minute
-
-// Bound is the upper bound of a bucket.
-func (Histogram) Bound(bucket int) time.Duration { return time.Microsecond << bucket }
-
-type histogram struct {
-	buckets [histogramBuckets]atomic.Int64
-	sum     atomic.Int64
-}
-
-func (h *histogram) observe(d time.Duration) {
-	b := bits.Len64(uint64(max(d, 0) / time.Microsecond))
-	h.buckets[min(b, histogramBuckets-1)].Add(1)
-	h.sum.Add(int64(d))
-}
-
-func (h *histogram) addTo(out *Histogram) {
-	for i := range h.buckets {
-		n := h.buckets[i].Load()
-		out.Buckets[i] += n
-		out.Count += n
-	}
-	out.Sum += time.Duration(h.sum.Load())
-}
 
 // CloseReason says in the large why a connection ended.
 type CloseReason int
@@ -121,8 +86,8 @@ type loopStats struct {
 	panics        atomic.Int64
 	lateAnswers   atomic.Int64
 	stalls        atomic.Int64
-	turns         histogram
-	requests      histogram
+	turns         Durations
+	requests      Durations
 }
 
 // Stats is a snapshot; its numbers were not all read at one instant. Any goroutine.
@@ -160,8 +125,8 @@ func (s *Server) Stats() Stats {
 		st.Stalls += l.stats.stalls.Load()
 		st.MailboxPeak = max(st.MailboxPeak, l.box.peak.Load())
 		st.TasksDropped += l.box.dropped.Load()
-		l.stats.turns.addTo(&st.Turns)
-		l.stats.requests.addTo(&st.Requests)
+		l.stats.turns.AddTo(&st.Turns)
+		l.stats.requests.AddTo(&st.Requests)
 	}
 	return st
 }
