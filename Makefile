@@ -9,7 +9,7 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash compat conformance differential bench bench-compare bench-diff clean
+.PHONY: help build run test test-fast race lint fuzz crash compat compat-matrix conformance differential bench bench-compare bench-diff clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +46,9 @@ crash: ## the crash model over SEEDS seeds
 
 compat: build ## foreign clients against bin/chronik (installs them itself)
 	bench/compat/run
+
+compat-matrix: build ## client by version, old and new: produce, consume, group, each codec; writes README.md's table (ONLY='sarama|Java' for a part, unwritten)
+	cd bench/compat/matrix && $(GO) run . $(if $(ONLY),-only '$(ONLY)',-into $(CURDIR)/README.md)
 
 conformance: ## every version of every API against a live broker: answers, bytes, 50 damages each
 	CHRONIK_MUTATIONS=50 $(GO) test -count=1 -v -run 'TestGoal|TestConformance|TestMutations' ./broker
