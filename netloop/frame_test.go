@@ -64,11 +64,7 @@ func newOffline(t testing.TB, h Handler, change func(*Options)) *offline {
 func (o *offline) closed() bool { return o.l.conns[o.fd] == nil }
 
 // turn lets the loop see the connection as readable.
-func (o *offline) turn(t testing.TB) {
-	if err := o.l.turn(o.c.fd, unix.EPOLLIN, 0); err != nil {
-		t.Fatal(err)
-	}
-}
+func (o *offline) turn() { o.l.turn(o.c.fd, unix.EPOLLIN) }
 
 // unread is how much the connection has not taken from its socket.
 func (o *offline) unread(t testing.TB) int {
@@ -128,7 +124,7 @@ func FuzzFrames(f *testing.F) {
 				if turns > 100 {
 					t.Fatal("the connection does not read what is there")
 				}
-				o.turn(t)
+				o.turn()
 			}
 		}
 		if len(got) != len(want) {
@@ -181,7 +177,7 @@ func TestNoAllocations(t *testing.T) {
 		before := o.l.stats.frames.Load()
 		got := testing.AllocsPerRun(2000, func() {
 			o.write(t, request)
-			o.turn(t)
+			o.turn()
 			for {
 				if n, err := unix.Read(o.peer, sink); n <= 0 || err != nil {
 					break
@@ -205,9 +201,7 @@ func TestNoAllocationsForTasksAndTimers(t *testing.T) {
 	got := testing.AllocsPerRun(2000, func() {
 		o.l.Post(task)
 		o.l.Schedule(tm, o.l.Now().Add(time.Hour))
-		if err := o.l.turn(o.l.wakeFD, unix.EPOLLIN, 0); err != nil {
-			t.Fatal(err)
-		}
+		o.l.turn(o.l.wakeFD, unix.EPOLLIN)
 		o.l.Cancel(tm)
 	})
 	if got != 0 || task.n != 2001 {
@@ -228,7 +222,7 @@ func TestGrantAfterTheEnd(t *testing.T) {
 		t.Fatal("an empty budget refused")
 	}
 	o.write(t, frameOf(make([]byte, 500)))
-	o.turn(t)
+	o.turn()
 	if b.waiting.Load() != 1 {
 		t.Fatal("the connection does not wait")
 	}
@@ -238,9 +232,7 @@ func TestGrantAfterTheEnd(t *testing.T) {
 	}
 	o.c.Close(nil)
 	for range 2 {
-		if err := o.l.turn(o.l.wakeFD, unix.EPOLLIN, 0); err != nil {
-			t.Fatal(err)
-		}
+		o.l.turn(o.l.wakeFD, unix.EPOLLIN)
 	}
 	if used, pinned := b.used.Load(), o.l.pinned; used != 0 || pinned != 0 {
 		t.Errorf("%d bytes and %d pins are left", used, pinned)

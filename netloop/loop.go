@@ -9,29 +9,27 @@ import (
 	"sync/atomic"
 	"time"
 
-	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"golang.org/x/sys/unix"
 )
 
-// Loop is one event loop: a goroutine in gnet's poller, with the connections,
+// Loop is one event loop: a goroutine on gnet's poller, with the connections,
 // timers and mailbox that belong to it.
 //
 // A turn is one event: a connection that became readable or writable, the
 // mailbox, the timers. Everything that a turn answers is sent at its end, so
 // that a pipelined burst leaves in one writev, and so do all the answers of a
-// commit group to one connection, since a group arrives as one task. The
-// poller tells of no end of a whole batch of events; to flush there would need
-// one more system call a batch and make the first connection of a batch wait
-// for the last.
+// commit group to one connection, since a group arrives as one task. To flush at
+// the end of a whole batch of events would make the first connection of a batch
+// wait for the last.
 //
-// The poller looks once more with timeout zero before it blocks, which is all
-// the spinning there is: longer spins take the core from the clients, the
-// committer and the other loops.
+// Nothing spins: that takes the core from the clients, the committer and the
+// other loops.
 type Loop struct {
 	srv    *Server
 	index  int
 	poller *netpoll.Poller
+	epoll  int // its descriptor
 	wakeFD int // eventfd, edge-triggered and never read: each write is an edge
 	timeFD int // timerfd, likewise
 	box    mailbox
@@ -82,6 +80,9 @@ func newLoop(s *Server, index int) (*Loop, error) {
 	var err error
 	if l.poller, err = netpoll.OpenPoller(); err != nil {
 		return nil, fmt.Errorf("netloop: opening loop %d's poller: %w", index, err)
+	}
+	if l.epoll, err = epollOf(l.poller); err != nil {
+		return nil, errors.Join(err, l.release())
 	}
 	if l.wakeFD, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		return nil, errors.Join(os.NewSyscallError("eventfd", err), l.release())
@@ -149,7 +150,7 @@ func (l *Loop) run() {
 	// A file range or a mapped window may fault when a disk fails or a file is
 	// cut short: that is an error of one connection.
 	debug.SetPanicOnFault(true)
-	err := l.poller.Polling(l.turn)
+	err := l.poll()
 	if !l.stop {
 		// epoll_wait itself failed, which only a bug or a broken kernel does:
 		// nothing on this loop would ever be answered again.
@@ -158,7 +159,7 @@ func (l *Loop) run() {
 }
 
 // turn is one event.
-func (l *Loop) turn(fd int, ev netpoll.IOEvent, _ netpoll.IOFlags) error {
+func (l *Loop) turn(fd int, ev netpoll.IOEvent) {
 	l.now = time.Now()
 	l.handle(fd, ev)
 	for !l.settle() {
@@ -171,9 +172,7 @@ func (l *Loop) turn(fd int, ev netpoll.IOEvent, _ netpoll.IOFlags) error {
 	}
 	if l.ending && l.pinned == 0 && l.box.close() {
 		l.stop = true
-		return gneterrors.ErrEngineShutdown
 	}
-	return nil
 }
 
 // handle runs one event; a panic of our own ends the connection it concerns.
