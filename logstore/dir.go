@@ -264,7 +264,7 @@ func (d *dir) fail(err error) {
 		d.journal.fail(ErrOffline)
 	}
 	if d.committer != nil {
-		d.committer.kick()
+		d.committer.bell.Ring()
 	}
 	if d.keeper != nil {
 		d.keeper.poke()

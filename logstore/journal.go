@@ -125,7 +125,20 @@ func (j *journal) makeFile(size int64) (*ringFile, error) {
 		// with each try.
 		return nil, errors.Join(fmt.Errorf("fill journal file %s: %w", name, err), f.Close(), j.fs.Remove(name))
 	}
-	return &ringFile{file: f, name: name, blocks: int(size / journalBlock), number: number}, nil
+	r := &ringFile{file: f, name: name, blocks: int(size / journalBlock), number: number}
+	return r, r.direct(j.fs)
+}
+
+// direct opens the file again past the page cache: a group is written once and
+// read never, so the cache's part of a write is work for nothing.
+func (f *ringFile) direct(disk vfs.FS) error {
+	d, err := disk.OpenDirect(f.name)
+	if err != nil {
+		return errors.Join(fmt.Errorf("open journal file: %w", err), f.file.Close())
+	}
+	err = f.file.Close()
+	f.file = d
+	return err
 }
 
 // reuse gives a free file a new number and makes that durable.
@@ -285,6 +298,9 @@ func (j *journal) releaseOld() error {
 			j.mu.Unlock()
 			continue
 		}
+		if err := f.direct(j.fs); err != nil {
+			return err
+		}
 		if err := j.reuse(f); err != nil {
 			return err
 		}
@@ -304,8 +320,7 @@ func (j *journal) begin(info *groupInfo) error {
 
 // write writes the group that was built, with one call.
 func (j *journal) write(info *groupInfo) error {
-	pieces := j.build.finish()
-	if _, err := j.cur.file.Writev(pieces, int64(j.at)*journalBlock); err != nil {
+	if _, err := j.cur.file.WriteAt(j.build.finish(), int64(j.at)*journalBlock); err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
 	seq := j.seq.Add(1)

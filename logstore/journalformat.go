@@ -3,6 +3,8 @@ package logstore
 import (
 	"encoding/binary"
 	"hash/crc32"
+
+	"github.com/chronik-stream/chronik/logstore/vfs"
 )
 
 // The journal's bytes. A file is 4 KiB blocks. Block 0 is the file header; the
@@ -33,9 +35,6 @@ const (
 	journalMagic   = 0x43684a31 // "ChJ1": a file header
 	groupMagic     = 0x43684772 // "ChGr": a group header
 	journalVersion = 1
-	// copyBelow: shorter pieces are copied into the group's arena rather than
-	// handed to writev on their own.
-	copyBelow = 1024
 )
 
 // frameType says what a frame means.
@@ -127,7 +126,7 @@ type journalHeader struct {
 }
 
 func (h *journalHeader) encode() []byte {
-	b := make([]byte, journalBlock)
+	b := vfs.AlignedBytes(journalBlock)
 	binary.BigEndian.PutUint32(b, journalMagic)
 	binary.BigEndian.PutUint32(b[4:], journalVersion)
 	copy(b[8:24], h.dir[:])
@@ -148,45 +147,62 @@ func decodeJournalHeader(b []byte) (h journalHeader, version uint32, ok bool) {
 	return h, binary.BigEndian.Uint32(b[4:]), true
 }
 
-// groupBuilder lays one group out for a single gathered write. It copies small
-// pieces and refers to large ones; nothing is allocated once its slices have
-// grown. Committer only.
+// groupBuilder lays one group out in a buffer of whole blocks, at an address
+// that a file open past the page cache takes. Nothing is allocated once the
+// buffer has grown. Committer only.
 type groupBuilder struct {
-	arena  []byte      // stamps, headers, small pieces
-	parts  []groupPart // in order
-	pieces [][]byte
-
+	buf        []byte
+	at         int // where the next payload byte goes
 	generation uint32
 	seq        uint64
-	block      uint32 // number in the file of the open block
-	stampAt    int    // its stamp in the arena
-	crc        uint32
-	room       int // payload bytes left in it
-}
-
-// groupPart is a range of the arena, or ref.
-type groupPart struct {
-	from, to int
-	ref      []byte
+	block      uint32 // number in the file of the first block
 }
 
 // begin starts a group whose first block has the given number in its file.
 func (g *groupBuilder) begin(generation uint32, seq uint64, block uint32, info *groupInfo) {
-	g.arena, g.parts = g.arena[:0], g.parts[:0]
+	n := info.blocks * journalBlock
+	if cap(g.buf) < n {
+		g.buf = vfs.AlignedBytes(max(n, 2*cap(g.buf)))
+	}
+	g.buf = g.buf[:n]
 	g.generation, g.seq, g.block = generation, seq, block
-	g.openBlock()
+	g.at = 0
 	var head [groupHeader]byte
 	putGroupHeader(head[:], info)
-	g.copyIn(head[:])
+	g.put(head[:])
 }
 
-func (g *groupBuilder) openBlock() {
-	g.stampAt = len(g.arena)
-	g.arena = append(g.arena, make([]byte, blockStamp)...)
-	g.inArena(g.stampAt)
-	stamp := g.arena[g.stampAt:]
-	g.crc = stampBlock(stamp, g.generation, g.seq, g.block)
-	g.room = blockPayload
+// frame adds a frame; its bytes are copied.
+func (g *groupBuilder) frame(f *frame) {
+	var head [frameHeader]byte
+	putFrameHeader(head[:], f)
+	g.put(head[:])
+	g.put(f.bytes)
+	var pad [8]byte
+	g.put(pad[:frameSpan(len(f.bytes))-frameHeader-len(f.bytes)])
+}
+
+// put adds payload, leaving each block's stamp free.
+func (g *groupBuilder) put(p []byte) {
+	for len(p) > 0 {
+		if g.at%journalBlock == 0 {
+			g.at += blockStamp
+		}
+		n := copy(g.buf[g.at:g.at&^(journalBlock-1)+journalBlock], p)
+		g.at += n
+		p = p[n:]
+	}
+}
+
+// finish pads the last block, stamps all and returns the bytes of the write.
+func (g *groupBuilder) finish() []byte {
+	clear(g.buf[g.at:])
+	for i := 0; i < len(g.buf); i += journalBlock {
+		b := g.buf[i : i+journalBlock]
+		crc := stampBlock(b[:blockStamp], g.generation, g.seq, g.block+uint32(i/journalBlock))
+		binary.BigEndian.PutUint32(b[12:], crc32.Update(crc, castagnoli, b[blockStamp:]))
+	}
+	return g.buf
 }
 
 // stampBlock writes a stamp but its CRC and starts the CRC.
@@ -195,88 +211,6 @@ func stampBlock(stamp []byte, generation uint32, seq uint64, block uint32) uint3
 	binary.BigEndian.PutUint64(stamp[4:], seq)
 	binary.BigEndian.PutUint32(stamp[12:], block)
 	return crc32.Update(0, castagnoli, stamp[:blockStamp])
-}
-
-// inArena notes that the arena from here on is next in the write.
-func (g *groupBuilder) inArena(from int) {
-	if n := len(g.parts); n > 0 && g.parts[n-1].ref == nil && g.parts[n-1].to == from {
-		g.parts[n-1].to = len(g.arena)
-		return
-	}
-	g.parts = append(g.parts, groupPart{from: from, to: len(g.arena)})
-}
-
-func (g *groupBuilder) closeBlock() {
-	binary.BigEndian.PutUint32(g.arena[g.stampAt+12:], g.crc)
-	g.block++
-}
-
-// frame adds a frame. f.bytes must stay untouched until the write is done.
-func (g *groupBuilder) frame(f *frame) {
-	var head [frameHeader]byte
-	putFrameHeader(head[:], f)
-	g.copyIn(head[:])
-	g.add(f.bytes)
-	var pad [8]byte
-	if n := frameSpan(len(f.bytes)) - frameHeader - len(f.bytes); n > 0 {
-		g.copyIn(pad[:n])
-	}
-}
-
-func (g *groupBuilder) add(p []byte) {
-	for len(p) > 0 {
-		if g.room == 0 {
-			g.closeBlock()
-			g.openBlock()
-		}
-		chunk := p[:min(len(p), g.room)]
-		p = p[len(chunk):]
-		g.room -= len(chunk)
-		g.crc = crc32.Update(g.crc, castagnoli, chunk)
-		if len(chunk) < copyBelow {
-			from := len(g.arena)
-			g.arena = append(g.arena, chunk...)
-			g.inArena(from)
-		} else {
-			g.parts = append(g.parts, groupPart{ref: chunk})
-		}
-	}
-}
-
-// copyIn adds bytes that live on the caller's stack.
-func (g *groupBuilder) copyIn(p []byte) {
-	for len(p) > 0 {
-		if g.room == 0 {
-			g.closeBlock()
-			g.openBlock()
-		}
-		chunk := p[:min(len(p), g.room)]
-		p = p[len(chunk):]
-		g.room -= len(chunk)
-		from := len(g.arena)
-		g.arena = append(g.arena, chunk...)
-		g.crc = crc32.Update(g.crc, castagnoli, g.arena[from:])
-		g.inArena(from)
-	}
-}
-
-var zeroBlock [blockPayload]byte
-
-// finish pads the last block and returns the pieces of the write.
-func (g *groupBuilder) finish() [][]byte {
-	if g.room > 0 {
-		g.add(zeroBlock[:g.room])
-	}
-	g.closeBlock()
-	g.pieces = g.pieces[:0]
-	for _, p := range g.parts {
-		if p.ref != nil {
-			g.pieces = append(g.pieces, p.ref)
-		} else {
-			g.pieces = append(g.pieces, g.arena[p.from:p.to])
-		}
-	}
-	return g.pieces
 }
 
 // validBlock checks a block of 4 KiB against its stamp and number.

@@ -19,7 +19,7 @@ func journalGroup(generation uint32, seq uint64, at, n int) []byte {
 	var b groupBuilder
 	b.begin(generation, seq, uint32(at), &info)
 	b.frame(&frame{typ: frameAppend, offset: int64(seq), bytes: make([]byte, n)})
-	return slices.Concat(b.finish()...)
+	return b.finish()
 }
 
 // TestTornGroupInReusedFile: a file of the ring is used again, and the power

@@ -170,8 +170,11 @@ func TestNoAllocations(t *testing.T) {
 	raw := makeBatch(fmt.Sprintf("%0100d", 0), 1, nobody, testNow)
 	tok := Token(done)
 	seq := int32(0)
-	for name, f := range map[string]func(){
-		"append and commit": func() {
+	for _, c := range []struct {
+		name string
+		f    func()
+	}{
+		{"append and commit", func() {
 			clear(raw[:8])
 			a := Append{Batches: raw, Token: tok, Now: testNow}
 			if _, err := l.Append(&a); err != nil {
@@ -181,25 +184,25 @@ func TestNoAllocations(t *testing.T) {
 				t.Fatal(err)
 			}
 			seq++
-		},
-		"read": func() {
+		}},
+		{"read", func() {
 			s, err := l.Read(Read{Offset: 0, MaxBytes: 100_000, MinOne: true, Committed: true})
 			if err != nil || s.Len == 0 {
 				t.Fatal(err)
 			}
 			s.Seg.Release()
-		},
+		}},
 	} {
 		for range 200 {
-			f() // grow what grows once
+			c.f() // grow what grows once
 		}
 		// Other goroutines of the test binary count too: the best of a few.
 		least := math.Inf(1)
 		for range 5 {
-			least = min(least, testing.AllocsPerRun(500, f))
+			least = min(least, testing.AllocsPerRun(500, c.f))
 		}
 		if least > 0 {
-			t.Errorf("%s: %v allocations", name, least)
+			t.Errorf("%s: %v allocations", c.name, least)
 		}
 	}
 	if err := s.Close(); err != nil {

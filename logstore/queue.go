@@ -1,5 +1,7 @@
 package logstore
 
+import "time"
+
 // The committer's queue is bounded in bytes and entries: an append reserves its
 // share before it takes the log's lock, and the committer gives it back when
 // the group is done. Internal appends have a quarter more.
@@ -33,19 +35,28 @@ func (c *committer) unreserve(n int) {
 // order is offset order.
 func (c *committer) push(e entry) {
 	c.mu.Lock()
-	first := len(c.queue) == 0
 	c.queue = append(c.queue, e)
+	ring := len(c.queue) == c.ringAt
 	c.mu.Unlock()
-	if first {
-		c.kick()
+	if ring {
+		c.bell.Ring()
 	}
 }
 
-func (c *committer) kick() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
+// await sleeps until the queue has n entries, the committer is stopped, or d has
+// passed unless d is negative; it may return early. It tells how many entries
+// there are. Committer only.
+func (c *committer) await(n int, d time.Duration) (have int, closed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) < n && !c.closed {
+		c.ringAt = n
+		c.mu.Unlock()
+		c.bell.Wait(d)
+		c.mu.Lock()
+		c.ringAt = 0
 	}
+	return len(c.queue), c.closed
 }
 
 // notify has readers of a log look again.

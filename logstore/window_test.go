@@ -3,6 +3,7 @@ package logstore
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -32,6 +33,14 @@ func (l *Log) windowed() bool {
 	return l.active.win.cur != nil
 }
 
+// mapperIdle reports whether the mapper has answered the log. A test that
+// appends without waiting for it may be done before it runs once.
+func (l *Log) mapperIdle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.active.win.asked
+}
+
 // TestWindows: appends through windows, over their ends and over rolls, read
 // and reopen like any other, and nothing stays mapped or too long.
 func TestWindows(t *testing.T) {
@@ -46,6 +55,9 @@ func TestWindows(t *testing.T) {
 		text := fmt.Sprint(i, strings.Repeat("x", i%200))
 		r.put(l, text, 1)
 		want = append(want, got{int64(i), text + "/0"})
+		for !l.mapperIdle() {
+			runtime.Gosched()
+		}
 		if l.windowed() {
 			through++
 		}

@@ -54,9 +54,10 @@
 //	fault_linux.go     Copy, Guard: SIGBUS as an error; PageSize
 //	sync_linux.go      Datasync, Sync, SyncRange, Flush
 //	allocate_linux.go  Allocate, PunchHole, Truncate
-//	write_linux.go     Pread, Pwrite, Pwritev
+//	write_linux.go     Pread, Pwrite
 //	cached_linux.go    Cached
 //	sendfile_linux.go  Sendfile
 //	lock_linux.go      Lock, Unlock
+//	bell_linux.go      Bell: a goroutine's thread sleeps on a futex
 //	space_linux.go     SpaceOf: free space and what kind of file system
 package mmap

@@ -6,8 +6,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chronik-stream/chronik/mmap"
 )
@@ -112,28 +114,6 @@ func TestGuardLeavesOtherPanicsAlone(t *testing.T) {
 	t.Error(mmap.Guard(func() error { return errors.New(string(rune(s[3]))) }))
 }
 
-func TestPwritevGoesOnAfterLimits(t *testing.T) {
-	f := tempFile(t)
-	var want []byte
-	var pieces [][]byte
-	for i := range 5000 {
-		p := bytes.Repeat([]byte{byte(i)}, i%13)
-		want, pieces = append(want, p...), append(pieces, p)
-	}
-	n, err := mmap.Pwritev(int(f.Fd()), pieces, 3)
-	if n != len(want) || err != nil {
-		t.Fatalf("wrote %d of %d, %v", n, len(want), err)
-	}
-	got, err := os.ReadFile(f.Name())
-	check(t, err)
-	if !bytes.Equal(got[3:], want) {
-		t.Error("the pieces are not in order")
-	}
-	if _, err := mmap.Pwritev(-1, [][]byte{{1}}, 0); !errors.Is(err, syscall.EBADF) {
-		t.Errorf("a bad descriptor: %v", err)
-	}
-}
-
 // A disk that fills up gives a short write first and its reason after.
 func TestShortWritesEndWithTheReason(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -142,29 +122,71 @@ func TestShortWritesEndWithTheReason(t *testing.T) {
 	if _, err := mmap.Pwrite(int(full.Fd()), []byte("x"), 0); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("pwrite: %v", err)
 	}
-	if _, err := mmap.Pwritev(int(full.Fd()), [][]byte{[]byte("x")}, 0); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("pwritev: %v", err)
-	}
 }
 
 func TestWritesAllocateNothing(t *testing.T) {
 	f := tempFile(t)
 	fd := int(f.Fd())
 	p := make([]byte, 100)
-	pieces := [][]byte{p, p, p}
-	work := make([][]byte, 3)
+	q := make([]byte, 100)
+	var bell mmap.Bell
 	allocs := testing.AllocsPerRun(100, func() {
-		copy(work, pieces)
-		_, e1 := mmap.Pwritev(fd, work, 0)
-		_, e2 := mmap.Pwrite(fd, p, 0)
-		_, e3 := mmap.Pread(fd, p, 0)
-		e4 := mmap.Copy(p, pieces[1])
-		if e1 != nil || e2 != nil || e3 != nil || e4 != nil {
-			t.Error(e1, e2, e3, e4)
+		_, e1 := mmap.Pwrite(fd, p, 0)
+		_, e2 := mmap.Pread(fd, p, 0)
+		e3 := mmap.Copy(p, q)
+		if e1 != nil || e2 != nil || e3 != nil {
+			t.Error(e1, e2, e3)
 		}
+		bell.Ring()
+		bell.Wait(-1)
+		bell.Wait(time.Microsecond)
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations a run", allocs)
+	}
+}
+
+// Two goroutines hand a number back and forth: a ring that is lost leaves both
+// asleep, for ever.
+func TestBellLosesNoRing(t *testing.T) {
+	var there, back mmap.Bell
+	var n atomic.Int64
+	const rounds = 20_000
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := int64(1); i <= rounds; i++ {
+			for n.Load() != 2*i-1 {
+				there.Wait(-1)
+			}
+			n.Add(1)
+			back.Ring()
+		}
+	}()
+	for i := int64(1); i <= rounds; i++ {
+		n.Add(1)
+		there.Ring()
+		for n.Load() != 2*i {
+			back.Wait(-1)
+		}
+	}
+	<-done
+}
+
+func TestBellWaitsForItsTime(t *testing.T) {
+	var b mmap.Bell
+	began := time.Now()
+	b.Wait(20 * time.Millisecond)
+	if took := time.Since(began); took < 20*time.Millisecond {
+		t.Errorf("nobody rang, and the wait for 20 ms took %v", took)
+	}
+	b.Ring()
+	b.Ring()
+	b.Wait(-1) // both rings are this one
+	began = time.Now()
+	b.Wait(5 * time.Millisecond)
+	if took := time.Since(began); took < 5*time.Millisecond {
+		t.Errorf("two rings ended two waits, the second after %v", took)
 	}
 }
 

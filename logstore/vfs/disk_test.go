@@ -6,8 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
 )
@@ -51,7 +53,8 @@ var conformance = []struct {
 	{"errors", testErrors},
 	{"content", testContent},
 	{"sizes", testSizes},
-	{"vector", testVector},
+	{"direct", testDirect},
+	{"bell", testBell},
 	{"maps", testMaps},
 	{"lock", testLock},
 	{"usage", testUsage},
@@ -196,26 +199,48 @@ func testSizes(t *testing.T, d vfs.FS, dir string) {
 	}
 }
 
-func testVector(t *testing.T, d vfs.FS, dir string) {
+func testDirect(t *testing.T, d vfs.FS, dir string) {
 	f, err := d.Create(filepath.Join(dir, "f"))
 	check(t, err)
 	defer closing(t, f)
-	var pieces [][]byte
-	var want []byte
-	for i := range 3000 { // more than one call takes
-		p := bytes.Repeat([]byte{byte(i)}, i%7)
-		pieces = append(pieces, p)
-		want = append(want, p...)
+	write(t, f, string(bytes.Repeat([]byte{1}, 4*vfs.DirectUnit)), 0)
+	direct, err := d.OpenDirect(f.Name())
+	check(t, err)
+	defer closing(t, direct)
+	p := vfs.AlignedBytes(2 * vfs.DirectUnit)
+	for i := range p {
+		p[i] = 2
 	}
-	n, err := f.Writev(pieces, 5)
-	if n != len(want) || err != nil {
-		t.Fatalf("wrote %d of %d: %v", n, len(want), err)
+	n, err := direct.WriteAt(p, vfs.DirectUnit)
+	if n != len(p) || err != nil {
+		t.Fatalf("wrote %d of %d: %v", n, len(p), err)
 	}
-	if got := get(t, d, f.Name()); got != "\x00\x00\x00\x00\x00"+string(want) {
-		t.Error("the pieces are not there one after the other")
+	check(t, direct.Datasync())
+	got := get(t, d, f.Name())
+	want := strings.Repeat("\x01", vfs.DirectUnit) + strings.Repeat("\x02", 2*vfs.DirectUnit) + strings.Repeat("\x01", vfs.DirectUnit)
+	if got != want {
+		t.Error("what was written past the cache is not what is read through it")
 	}
-	if n, err := f.Writev(nil, 0); n != 0 || err != nil {
-		t.Errorf("nothing to write: %d, %v", n, err)
+	if _, err := d.OpenDirect(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+func testBell(t *testing.T, d vfs.FS, _ string) {
+	b := d.NewBell()
+	rung := make(chan struct{})
+	go func() {
+		b.Wait(-1)
+		close(rung)
+	}()
+	b.Ring()
+	<-rung
+	b.Ring()
+	b.Wait(time.Hour)
+	began := time.Now()
+	b.Wait(time.Millisecond)
+	if took := time.Since(began); took < time.Millisecond {
+		t.Errorf("a wait for 1 ms that nobody ended took %v", took)
 	}
 }
 

@@ -19,7 +19,7 @@ const (
 	OpSyncDir
 	OpLock
 	OpRead
-	OpWrite // WriteAt, Writev
+	OpWrite // WriteAt
 	OpSync  // Datasync, Sync, Flush
 	OpSyncRange
 	OpTruncate

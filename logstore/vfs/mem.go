@@ -161,8 +161,9 @@ func (m *Mem) do(op Op, name string, f func() error) error {
 	return pathError(op.String(), name, err)
 }
 
-func (m *Mem) Open(name string) (File, error)     { return m.openFile(name, true) }
-func (m *Mem) OpenRead(name string) (File, error) { return m.openFile(name, false) }
+func (m *Mem) Open(name string) (File, error)       { return m.openFile(name, true) }
+func (m *Mem) OpenDirect(name string) (File, error) { return m.openFile(name, true) }
+func (m *Mem) OpenRead(name string) (File, error)   { return m.openFile(name, false) }
 
 func (m *Mem) openFile(name string, writable bool) (File, error) {
 	var f *memFile
@@ -427,6 +428,32 @@ func (m *Mem) Usage(name string) (u Usage, err error) {
 		return nil
 	})
 	return u, err
+}
+
+// NewBell gives one of channels, so that a test's false clock (synctest) sees
+// who waits.
+func (m *Mem) NewBell() Bell { return make(memBell, 1) }
+
+type memBell chan struct{}
+
+func (b memBell) Ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}
+
+func (b memBell) Wait(d time.Duration) {
+	if d < 0 {
+		<-b
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-b:
+	case <-t.C:
+	}
 }
 
 // memInfo is a file's description at one moment.

@@ -54,30 +54,17 @@ func (f *memFile) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, pathError("read", f.name, err)
 }
 
-func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
-	return f.Writev([][]byte{p}, off)
-}
-
-func (f *memFile) Writev(pieces [][]byte, off int64) (n int, err error) {
+func (f *memFile) WriteAt(p []byte, off int64) (n int, err error) {
 	err = f.do(OpWrite, func(i *inode, hit *Fault) error {
 		if off < 0 {
 			return syscall.EINVAL
 		}
-		limit := int(^uint(0) >> 1)
 		short := hit != nil && hit.partial(OpWrite)
 		if short {
-			limit = hit.Short
+			p = p[:min(len(p), hit.Short)]
 		}
-		for _, p := range pieces {
-			cut := min(len(p), limit-n)
-			m, err := i.write(f.disk, p[:cut], off+int64(n))
-			n += m
-			if err != nil {
-				return err
-			}
-			if cut < len(p) {
-				break
-			}
+		if n, err = i.write(f.disk, p, off); err != nil {
+			return err
 		}
 		if short {
 			return hit.Err

@@ -32,6 +32,13 @@ func open(name string, flags int) (*osFile, error) {
 
 func (osFS) Open(name string) (File, error)     { return asFile(open(name, unix.O_RDWR)) }
 func (osFS) OpenRead(name string) (File, error) { return asFile(open(name, unix.O_RDONLY)) }
+func (osFS) OpenDirect(name string) (File, error) {
+	f, err := open(name, unix.O_RDWR|unix.O_DIRECT)
+	if errors.Is(err, unix.EINVAL) { // tmpfs of older kernels, some network file systems
+		f, err = open(name, unix.O_RDWR)
+	}
+	return asFile(f, err)
+}
 func (osFS) Create(name string) (File, error) {
 	return asFile(open(name, unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC))
 }
@@ -85,6 +92,8 @@ func (osFS) Usage(name string) (Usage, error) {
 	return Usage(s), err
 }
 
+func (osFS) NewBell() Bell { return new(mmap.Bell) }
+
 // osFile holds a bare descriptor: os.File would register it with the runtime's
 // poller and take a lock on each call. It has no finalizer; who opens closes.
 type osFile struct {
@@ -113,11 +122,6 @@ func (f *osFile) ReadAt(p []byte, off int64) (int, error) {
 
 func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := mmap.Pwrite(f.fd, p, off)
-	return n, f.failed("write", err)
-}
-
-func (f *osFile) Writev(pieces [][]byte, off int64) (int, error) {
-	n, err := mmap.Pwritev(f.fd, pieces, off)
 	return n, f.failed("write", err)
 }
 

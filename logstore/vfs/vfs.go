@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
+	"unsafe"
 )
 
 // ErrLocked is what Lock answers when somebody else holds the lock.
@@ -18,6 +20,11 @@ type FS interface {
 	Open(name string) (File, error)
 	// OpenRead opens for reading only.
 	OpenRead(name string) (File, error)
+	// OpenDirect is Open past the page cache (O_DIRECT) where the file system
+	// has that, and Open where not: offsets and lengths must be multiples of
+	// [DirectUnit] and memory must come from [AlignedBytes]. It spares the cache's
+	// work, and promises nothing: what was written is durable after Datasync.
+	OpenDirect(name string) (File, error)
 	// Create makes an empty file and opens it for reading and writing; an
 	// existing one is truncated. The name is durable after SyncDir of its
 	// directory.
@@ -36,6 +43,29 @@ type FS interface {
 	Lock(name string) (Unlocker, error)
 	// Usage is the free and total space of the file system that holds name.
 	Usage(name string) (Usage, error)
+	// NewBell gives what a goroutine sleeps on that otherwise waits for this
+	// disk.
+	NewBell() Bell
+}
+
+// Bell wakes the one goroutine that waits on it.
+type Bell interface {
+	// Ring ends the running Wait, or the next one when nobody waits; rings
+	// between two Waits are one. Any goroutine; neither blocks nor allocates.
+	Ring()
+	// Wait returns when somebody has rung or, unless d is negative, after d.
+	Wait(d time.Duration)
+}
+
+// DirectUnit is what files of OpenDirect count in: the page size, which no disk's
+// sector is above.
+const DirectUnit = 4096
+
+// AlignedBytes gives n bytes at an address that is a multiple of DirectUnit.
+func AlignedBytes(n int) []byte {
+	b := make([]byte, n+DirectUnit)
+	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (DirectUnit - 1)
+	return b[skip : skip+n : skip+n]
 }
 
 // Unlocker gives a lock back.
@@ -59,9 +89,6 @@ type File interface {
 	Name() string
 	ReadAt(p []byte, off int64) (int, error)
 	WriteAt(p []byte, off int64) (int, error)
-	// Writev writes the pieces one after the other at off; the slice headers
-	// may be changed by the call.
-	Writev(pieces [][]byte, off int64) (int, error)
 	// Datasync makes content and size durable (fdatasync). After an error the
 	// file's unsynced content is unknown: see logstore, rule 11.
 	Datasync() error
