@@ -9,10 +9,10 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash compat compat-matrix conformance differential bench bench-compare bench-diff clean
+.PHONY: help build run test test-fast race lint fuzz crash verify-crash compat compat-matrix conformance differential bench bench-compare bench-diff clean
 
 help: ## print the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 build: ## build bin/chronik (static)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/chronik
@@ -43,6 +43,9 @@ fuzz: ## each fuzz target for FUZZTIME
 
 crash: ## the crash model over SEEDS seeds
 	CRASH_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 120m -run 'Crash' -v ./logstore/...
+
+verify-crash: build ## kill -9 the broker every EVERY (15) s for FOR (600) s under transactions, groups and producers
+	bench/crash
 
 compat: build ## foreign clients against bin/chronik (installs them itself)
 	bench/compat/run

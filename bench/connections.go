@@ -17,6 +17,7 @@ func Connections(ctx context.Context, t Target, count, parallel int, hold time.D
 	if count < 1 || parallel < 1 {
 		return nil, fmt.Errorf("bench: count is %d and parallel %d; both must be at least 1", count, parallel)
 	}
+	t.smallBuffers = true
 	r := newRun(t, Load{Topic: "-", Producers: parallel, Records: int64(count), Duration: time.Hour})
 	conns := make([]*rawConn, count)
 	defer func() {
@@ -36,7 +37,7 @@ func Connections(ctx context.Context, t Target, count, parallel int, hold time.D
 				return nil
 			}
 			due := time.Now()
-			c, err := dialRaw(ctx, t.Bootstrap, "chronik-bench-connections")
+			c, err := t.dial(ctx, "chronik-bench-connections")
 			if err != nil {
 				return fmt.Errorf("connection %d: %w", i, err)
 			}
@@ -65,33 +66,40 @@ func Connections(ctx context.Context, t Target, count, parallel int, hold time.D
 			return nil, err
 		}
 		res.Broker = brokerUsage(r.usage[0], grown, int64(count))
-		res.Load += fmt.Sprintf("; broker +%.1f MB, %d descriptors", float64(grown.RSS-r.usage[0].RSS)/1e6, grown.OpenFDs)
+		res.Broker.GrownMB = float64(grown.RSS-r.usage[0].RSS) / 1e6
+		res.Load += fmt.Sprintf("; broker +%.1f MB, %d descriptors", res.Broker.GrownMB, grown.OpenFDs)
 	}
 	return res, nil
 }
 
-// Churn opens, asks once and closes connections at a rate for a while; it
-// reports the latency of a whole visit, and whether the broker's descriptors
-// and memory came back to where they were.
+// Churn opens, asks once and closes connections at a rate for a while, or with
+// rate 0 as fast as the workers are served; it reports the latency of a whole
+// visit with its handshakes, and what the broker's descriptors and memory were
+// before and after.
 func Churn(ctx context.Context, t Target, rate float64, workers int, duration time.Duration) (*Result, error) {
-	if rate <= 0 || workers < 1 {
-		return nil, fmt.Errorf("bench: rate is %g and workers %d; both must be above 0", rate, workers)
+	if rate < 0 || workers < 1 {
+		return nil, fmt.Errorf("bench: rate is %g and workers %d; they must be at least 0 and 1", rate, workers)
 	}
+	t.smallBuffers = true
 	r := newRun(t, Load{Topic: "-", Producers: workers, Rate: rate, Duration: duration})
 	err := r.all(ctx, func(ctx context.Context, n int) error {
 		w := &worker{r: r, hist: NewLatency()}
 		defer w.merge()
-		p := newPace(rate/float64(workers), time.Now().Add(time.Duration(float64(n)/rate*float64(time.Second))))
+		begin := time.Now()
+		if rate > 0 { // the workers take turns
+			begin = begin.Add(time.Duration(float64(n) / rate * float64(time.Second)))
+		}
+		p := newPace(rate/float64(workers), begin)
 		for {
 			due, ok := p.next(ctx)
 			if !ok {
 				return nil
 			}
-			c, err := dialRaw(ctx, t.Bootstrap, "chronik-bench-churn")
+			// The end of the run does not cut a visit short.
+			visit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			c, err := t.dial(visit, "chronik-bench-churn")
+			cancel()
 			if err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
 				w.done(due, time.Now(), 1, 0, err)
 				continue
 			}
@@ -104,7 +112,10 @@ func Churn(ctx context.Context, t Target, rate float64, workers int, duration ti
 		return nil, err
 	}
 	res := r.result("churn")
-	res.Load = fmt.Sprintf("%.0f connections/s for %s, %d workers", rate, duration, workers)
+	res.Load = fmt.Sprintf("%.0f connections/s asked for during %s, %d workers", rate, duration, workers)
+	if rate == 0 {
+		res.Load = fmt.Sprintf("%d workers open and close connections for %s", workers, duration)
+	}
 	if t.PID != 0 {
 		res.Load += fmt.Sprintf("; descriptors %d → %d, RSS %.1f → %.1f MB", r.usage[0].OpenFDs, r.usage[1].OpenFDs,
 			float64(r.usage[0].RSS)/1e6, float64(r.usage[1].RSS)/1e6)
@@ -126,7 +137,7 @@ func Partitions(ctx context.Context, t Target, topic string, partitions int32, c
 	for phase, n := range []int{1, rounds} {
 		r := newRun(t, Load{Topic: topic, Producers: clients, Records: int64(partitions) * int64(n), Duration: time.Hour})
 		err := r.all(ctx, func(ctx context.Context, k int) error {
-			c, err := dialRaw(ctx, t.Bootstrap, "chronik-bench-partitions")
+			c, err := t.dial(ctx, "chronik-bench-partitions")
 			if err != nil {
 				return err
 			}

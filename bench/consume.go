@@ -82,6 +82,15 @@ func Consume(ctx context.Context, t Target, rd Read) (*Result, error) {
 // span is the readable offsets of a partition, from start to before end.
 type span struct{ start, end int64 }
 
+// consumeFrom are a consumer's options to read partitions from an offset each.
+func consumeFrom(topic string, held map[int32]span, from func(span) int64) []kgo.Opt {
+	parts := map[int32]kgo.Offset{}
+	for p, s := range held {
+		parts[p] = kgo.NewOffset().At(from(s))
+	}
+	return []kgo.Opt{kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: parts}), kgo.FetchMaxBytes(50 << 20), kgo.FetchMaxPartitionBytes(4 << 20)}
+}
+
 // spans asks for the offsets of every partition of a topic.
 func spans(ctx context.Context, t Target, topic string) (map[int32]span, error) {
 	client, err := t.client()

@@ -9,32 +9,43 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 )
 
 // Target is the broker under load and how to reach it.
 type Target struct {
 	// Bootstrap is host:port.
 	Bootstrap string
-	// TLS and SASL are used by every connection of the kgo client; the raw
-	// client is plaintext only.
-	TLS  *tls.Config
-	SASL []kgo.Opt
+	// TLS, when set, encrypts every connection; Login, when set, is how each of
+	// them authenticates.
+	TLS   *tls.Config
+	Login sasl.Mechanism
 	// PID of the broker, when it runs on this machine and its CPU and memory
 	// are to be measured. 0 for none.
 	PID int
 	// AckRule says in words when this broker acknowledges («fdatasync before
 	// the ack», «page cache»). It is printed beside every figure.
 	AckRule string
+
+	smallBuffers bool // raw connections read with 1 KiB
+}
+
+// Options are what a kgo client of the target needs.
+func (t Target) Options() []kgo.Opt {
+	opts := []kgo.Opt{kgo.SeedBrokers(t.Bootstrap), kgo.ClientID("chronik-bench"),
+		// The default of 5 s would make every run wait for a topic made just now.
+		kgo.MetadataMinAge(50 * time.Millisecond)}
+	if t.Login != nil {
+		opts = append(opts, kgo.SASL(t.Login))
+	}
+	if t.TLS != nil {
+		opts = append(opts, kgo.DialTLSConfig(t.TLS))
+	}
+	return opts
 }
 
 func (t Target) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	all := append([]kgo.Opt{kgo.SeedBrokers(t.Bootstrap), kgo.ClientID("chronik-bench"),
-		// The default of 5 s would make every run wait for a topic made just now.
-		kgo.MetadataMinAge(50 * time.Millisecond)}, t.SASL...)
-	if t.TLS != nil {
-		all = append(all, kgo.DialTLSConfig(t.TLS))
-	}
-	client, err := kgo.NewClient(append(all, opts...)...)
+	client, err := kgo.NewClient(append(t.Options(), opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", t.Bootstrap, err)
 	}
@@ -83,6 +94,8 @@ type Load struct {
 	Verify bool
 	// Live is called twice a second with a line of progress.
 	Live func(Progress)
+
+	inFlightAsked bool // InFlight is not a default
 }
 
 func (l Load) withDefaults() Load {
@@ -110,6 +123,7 @@ func (l Load) withDefaults() Load {
 	def(&l.RecordSize, 1024)
 	def(&l.BatchBytes, 128<<10)
 	def(&l.RawBatch, 1)
+	l.inFlightAsked = l.InFlight != 0
 	if l.Raw {
 		def(&l.InFlight, 1)
 	} else {
@@ -125,8 +139,16 @@ func (l Load) check() error {
 		return errors.New("bench: no topic is named; give one with --topic")
 	case l.Acks < -1 || l.Acks > 1:
 		return fmt.Errorf("bench: acks is %d; it must be -1, 0 or 1", l.Acks)
-	case l.Raw && (l.Idempotent || l.Transaction > 0 || l.Codec != "none"):
-		return errors.New("bench: the raw client sends plain uncompressed batches; leave out --raw to use idempotence, transactions or a codec")
+	case l.Raw && (l.Idempotent || l.Transaction > 0 || l.Codec != "none" || l.Keys != "none" || l.Linger > 0):
+		return errors.New("bench: the raw client sends plain uncompressed batches without keys; leave out --raw to use idempotence, transactions, a codec, keys or linger")
+	case l.NoAcks && (l.Idempotent || l.Transaction > 0), l.Acks == 1 && (l.Idempotent || l.Transaction > 0):
+		return errors.New("bench: idempotence and transactions need --acks -1")
+	case l.Producers < 1 || l.RecordSize < 1 || l.BatchBytes < 1 || l.InFlight < 1 || l.RawBatch < 1 || l.Partitions < 1:
+		return errors.New("bench: producers, partitions, size, batch, in-flight and raw-batch must be at least 1")
+	case (l.Idempotent || l.Transaction > 0) && l.inFlightAsked && l.InFlight != 5:
+		return fmt.Errorf("bench: an idempotent producer has 5 requests in flight, as its client fixes it; --in-flight %d cannot be honoured", l.InFlight)
+	case l.Rate < 0 || l.Records < 0 || l.Duration < 0 || l.Warmup < 0 || l.Linger < 0 || l.Transaction < 0:
+		return errors.New("bench: rate, records, duration, warmup, linger and transaction cannot be below 0")
 	case l.Verify && l.RecordSize < verifyBytes:
 		return fmt.Errorf("bench: verification needs records of at least %d bytes; --size is %d", verifyBytes, l.RecordSize)
 	case l.Verify && l.Raw:

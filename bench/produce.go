@@ -283,20 +283,30 @@ func (r *run) kgoProducer(ctx context.Context, n int) error {
 		})
 		if inTxn++; l.Transaction > 0 && inTxn == l.Transaction {
 			inTxn = 0
-			if err := client.EndTransaction(context.WithoutCancel(ctx), kgo.TryCommit); err != nil {
-				return fmt.Errorf("committing a transaction: %w", err)
+			if err := commitTransaction(context.WithoutCancel(ctx), client); err != nil {
+				return err
 			}
 		}
 	}
 	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
+	if inTxn > 0 && l.Transaction > 0 {
+		return commitTransaction(flushCtx, client)
+	}
 	if err := client.Flush(flushCtx); err != nil {
 		return fmt.Errorf("flushing what was sent: %w", err)
 	}
-	if inTxn > 0 && l.Transaction > 0 {
-		if err := client.EndTransaction(flushCtx, kgo.TryCommit); err != nil {
-			return fmt.Errorf("committing the last transaction: %w", err)
-		}
+	return nil
+}
+
+// commitTransaction waits for what was sent and commits: the client ends a
+// transaction whatever of it is still on the way.
+func commitTransaction(ctx context.Context, client *kgo.Client) error {
+	if err := client.Flush(ctx); err != nil {
+		return fmt.Errorf("flushing a transaction: %w", err)
+	}
+	if err := client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return fmt.Errorf("committing a transaction: %w", err)
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 // system calls per request.
 func (r *run) rawProducer(ctx context.Context, n int) error {
 	l := r.load
-	c, err := dialRaw(ctx, r.target.Bootstrap, "chronik-bench-raw")
+	c, err := r.target.dial(ctx, "chronik-bench-raw")
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -12,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// rawConn is one plain connection that speaks kmsg. It costs next to no CPU, so
+// rawConn is one connection that speaks kmsg. It costs next to no CPU, so
 // that on a machine shared with the broker the broker is what is measured.
 // Send and receive may run on two goroutines; each belongs to one at a time.
 type rawConn struct {
@@ -24,15 +25,68 @@ type rawConn struct {
 	received int32
 }
 
-// dialRaw connects to a broker.
-func dialRaw(ctx context.Context, addr, clientID string) (*rawConn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", addr, err)
+// dial connects to the target, by TLS and with a login where it asks for them.
+func (t Target) dial(ctx context.Context, clientID string) (*rawConn, error) {
+	var conn net.Conn
+	var err error
+	if t.TLS != nil {
+		conn, err = (&tls.Dialer{Config: t.TLS}).DialContext(ctx, "tcp", t.Bootstrap)
+	} else {
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", t.Bootstrap)
 	}
-	return &rawConn{conn: conn, in: bufio.NewReaderSize(conn, 256<<10),
-		format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID))}, nil
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", t.Bootstrap, err)
+	}
+	c := &rawConn{conn: conn, in: bufio.NewReaderSize(conn, t.readBuffer()),
+		format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID))}
+	if t.Login == nil {
+		return c, nil
+	}
+	if err := c.login(ctx, t); err != nil {
+		c.close()
+		return nil, fmt.Errorf("logging in to %s with %s: %w", t.Bootstrap, t.Login.Name(), err)
+	}
+	return c, nil
+}
+
+// readBuffer is small where connections are many and answers short.
+func (t Target) readBuffer() int {
+	if t.smallBuffers {
+		return 1 << 10
+	}
+	return 256 << 10
+}
+
+// login runs the target's mechanism.
+func (c *rawConn) login(ctx context.Context, t Target) error {
+	const timeout = 30 * time.Second
+	hello := kmsg.NewPtrSASLHandshakeRequest()
+	hello.Version, hello.Mechanism = 1, t.Login.Name()
+	agreed, err := roundTrip[*kmsg.SASLHandshakeResponse](c, hello, timeout)
+	if err != nil {
+		return err
+	}
+	if agreed.ErrorCode != 0 {
+		return fmt.Errorf("%w; it offers %v", brokerError(agreed.ErrorCode), agreed.SupportedMechanisms)
+	}
+	session, out, err := t.Login.Authenticate(ctx, t.Bootstrap)
+	for done := false; err == nil && !done; {
+		step := kmsg.NewPtrSASLAuthenticateRequest()
+		step.Version, step.SASLAuthBytes = 2, out
+		var in *kmsg.SASLAuthenticateResponse
+		if in, err = roundTrip[*kmsg.SASLAuthenticateResponse](c, step, timeout); err != nil {
+			return err
+		}
+		if in.ErrorCode != 0 {
+			why := ""
+			if in.ErrorMessage != nil {
+				why = ": " + *in.ErrorMessage
+			}
+			return fmt.Errorf("%w%s", brokerError(in.ErrorCode), why)
+		}
+		done, out, err = session.Challenge(in.SASLAuthBytes)
+	}
+	return err
 }
 
 func (c *rawConn) close() { c.conn.Close() }

@@ -16,7 +16,7 @@ func WaitReady(ctx context.Context, addr string, most time.Duration) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		c, err := dialRaw(ctx, addr, "chronik-bench-ready")
+		c, err := Target{Bootstrap: addr}.dial(ctx, "chronik-bench-ready")
 		if err == nil {
 			_, err = roundTrip[*kmsg.ApiVersionsResponse](c, kmsg.NewPtrApiVersionsRequest(), most)
 			c.close()

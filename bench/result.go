@@ -50,6 +50,9 @@ type BrokerUsage struct {
 	RSSMB         float64 `json:"rss_mb"`
 	RSSAnonMB     float64 `json:"rss_anon_mb"`
 	PeakRSSMB     float64 `json:"peak_rss_mb"`
+	// GrownMB is by what the resident memory grew, where that is what a tool is
+	// for.
+	GrownMB float64 `json:"grown_mb,omitempty"`
 }
 
 func (r *Result) finish(elapsed time.Duration) {

@@ -118,6 +118,10 @@ func (b *bitset) set(n uint64) bool {
 	return !was
 }
 
+func (b *bitset) has(n uint64) bool {
+	return n/64 < uint64(len(b.words)) && b.words[n/64]&(1<<(n%64)) != 0
+}
+
 // without counts the bits that other has not.
 func (b *bitset) without(other *bitset) int64 {
 	var n int64

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/chronik-stream/chronik/bench"
@@ -39,102 +41,125 @@ var (
 	colAnon  = column{"anon", "RssAnon MB", 0}
 )
 
-// cell is one load. once cells are run a single time per peer in a short
-// comparison: they take Kafka long.
+// cell is one load.
 type cell struct {
 	key, title string
 	columns    []column
-	once       bool
-	prepare    func(ctx context.Context, o *Options, t bench.Target) error
-	run        func(ctx context.Context, o *Options, t bench.Target, topic string) ([]sample, error)
+	// rounds above 0 bounds the runs of a cell that takes a broker long; a short
+	// comparison runs it once.
+	rounds int
+	// extra is added to the time after which a run is given up.
+	extra time.Duration
+	// more cells are long or rare, and run when they are asked for.
+	more bool
+	// peers are the keys of those that meet in the cell; empty means the usual five.
+	peers []string
+	// topicless cells leave no topic of the run's name behind.
+	topicless bool
+	prepare   func(ctx context.Context, o *Options, t bench.Target) error
+	run       func(ctx context.Context, i *instance, topic string) ([]sample, error)
 	// parts names what run returns when that is more than one sample; each is
 	// a table of its own.
 	parts []string
 }
 
-func produceCell(key, title string, columns []column, l bench.Load) cell {
-	return cell{key: key, title: title, columns: columns,
-		run: func(ctx context.Context, o *Options, t bench.Target, topic string) ([]sample, error) {
+// usual are the peers of a cell that names none.
+var usual = []string{"kafka", "kafka-fsync", "commit", "interval", "os"}
+
+// meets tells whether a peer takes part.
+func (c cell) meets(peer string) bool {
+	if len(c.peers) == 0 {
+		return slices.Contains(usual, peer)
+	}
+	return slices.Contains(c.peers, peer)
+}
+
+// produceCell is a produce load on a topic of its own.
+func produceCell(key, title string, columns []column, l bench.Load, peers ...string) cell {
+	return cell{key: key, title: title, columns: columns, peers: peers,
+		run: func(ctx context.Context, i *instance, topic string) ([]sample, error) {
 			l := l
-			l.Topic, l.Duration, l.Warmup = topic, o.Duration, o.Duration/5
-			if err := prime(ctx, t, topic, l.Partitions); err != nil {
+			l.Topic, l.Duration, l.Warmup = topic, i.o.Duration, i.o.warmup()
+			if err := prime(ctx, i.target(), topic, l.Partitions); err != nil {
 				return nil, err
 			}
-			r, err := bench.Produce(ctx, t, l)
-			return one(r, err)
+			return one(bench.Produce(ctx, i.target(), l))
 		}}
 }
 
-// cells of a comparison, in the order of the tables.
+// warmup of a run: its clients connect, its topic's files are there.
+func (o *Options) warmup() time.Duration { return min(o.Duration/5, time.Second) }
+
+// cells of a comparison, in the order of the tables. Those that long or rare
+// loads need are in cells_more.go.
 func cells() []cell {
 	closed := []column{colRate, colP50, colP99, colP999, colCPU}
 	bulk := []column{colMB, colP50, colP99, colCPU, colAnon}
-	return []cell{
-		{key: "start", title: "Start on an empty directory, idle", once: true,
+	return slices.Concat([]cell{
+		{key: "start", title: "Start on an empty directory, idle (Apache Kafka once)",
 			columns: []column{{"ready", "ready ms", 0}, {"rss", "idle RSS MB", 0}}},
 		produceCell("one", "One producer, one request in flight, one record of 1 KiB each", closed,
 			bench.Load{Raw: true, Partitions: 1, RecordSize: 1024}),
 		produceCell("thirtytwo", "32 producers, one request in flight each, one record of 1 KiB each, 6 partitions", closed,
 			bench.Load{Raw: true, Producers: 32, Partitions: 6, RecordSize: 1024}),
-		produceCell("sixteen", "100,000 records/s of 256 B asked for (open loop), 16 batching producers (kgo, linger 5 ms), 6 partitions",
-			[]column{colRate, colP50, colP99, colP999, colCPU},
-			bench.Load{Producers: 16, RecordSize: 256, Partitions: 6, Linger: 5 * time.Millisecond, Rate: 100_000}),
 		produceCell("bulk128", "Bulk: 1 KiB records in batches of 127 KiB, 6 producers with 5 requests in flight, 6 partitions", bulk,
 			bench.Load{Raw: true, Producers: 6, InFlight: 5, RawBatch: 127, Partitions: 6, RecordSize: 1000}),
 		produceCell("bulk16", "Bulk: 1 KiB records in batches of 15 KiB, the same", bulk,
-			bench.Load{Raw: true, Producers: 6, InFlight: 5, RawBatch: 15, Partitions: 6, RecordSize: 1000}),
+			bench.Load{Raw: true, Producers: 6, InFlight: 5, RawBatch: 15, Partitions: 6, RecordSize: 1000}, "kafka", "kafka-fsync", "commit", "os"),
 		{key: "consume", title: "Consume from the start, 1 KiB records, one kgo consumer (the client is the bound)", columns: []column{colRate, colMB, colCPU},
-			prepare: func(ctx context.Context, o *Options, t bench.Target) error {
-				records := int64(600_000)
-				if o.Duration < 5*time.Second {
-					records = 200_000
-				}
-				if err := prime(ctx, t, "consume", 6); err != nil {
-					return err
-				}
-				_, err := bench.Produce(ctx, t, bench.Load{Topic: "consume", Raw: true, RawBatch: 100, Producers: 6, InFlight: 5,
-					Partitions: 6, RecordSize: 1024, Records: records})
-				return err
-			},
-			run: func(ctx context.Context, _ *Options, t bench.Target, _ string) ([]sample, error) {
-				return one(bench.Consume(ctx, t, bench.Read{Topic: "consume"}))
+			peers: []string{"kafka", "commit", "os"}, topicless: true,
+			prepare: func(ctx context.Context, o *Options, t bench.Target) error { return fill(ctx, o, t, "consume") },
+			run: func(ctx context.Context, i *instance, _ string) ([]sample, error) {
+				return one(bench.Consume(ctx, i.target(), bench.Read{Topic: "consume"}))
 			}},
 		{key: "open10k", title: "10,000 records/s of 1 KiB (open loop), linger 0, 2 kgo producers and a consumer, 6 partitions",
 			columns: []column{colP50, colP99, colP999, {"e2e50", "end to end p50 ms", 2}, {"e2e99", "end to end p99 ms", 2}, colCores},
-			run: func(ctx context.Context, o *Options, t bench.Target, topic string) ([]sample, error) {
-				if err := prime(ctx, t, topic, 6); err != nil {
+			peers:   []string{"kafka", "kafka-fsync", "commit", "os"},
+			run: func(ctx context.Context, i *instance, topic string) ([]sample, error) {
+				if err := prime(ctx, i.target(), topic, 6); err != nil {
 					return nil, err
 				}
-				return one(bench.EndToEnd(ctx, t, bench.Load{Topic: topic, Producers: 2, Rate: 10_000, RecordSize: 1024,
-					Partitions: 6, Duration: o.Duration, Warmup: o.Duration / 5}))
+				return one(bench.EndToEnd(ctx, i.target(), bench.Load{Topic: topic, Producers: 2, Rate: 10_000, RecordSize: 1024,
+					Partitions: 6, Duration: i.o.Duration, Warmup: i.o.warmup()}))
 			}},
-		{key: "partitions", title: "1,000 partitions, 4 clients, one record of 1 KiB per request to each in turn", once: true,
+		{key: "partitions", title: "1,000 partitions, 4 clients, one record of 1 KiB per request to each in turn", rounds: 2, extra: 2 * time.Minute,
+			peers:   []string{"kafka", "commit", "os"},
 			columns: []column{colRate, colP50, colP99, colMax, colCPU}, parts: []string{"the first append to each", "later ones"},
-			run: func(ctx context.Context, o *Options, t bench.Target, topic string) ([]sample, error) {
+			run: func(ctx context.Context, i *instance, topic string) ([]sample, error) {
 				rounds := 3
-				if o.Duration >= 5*time.Second {
+				if i.o.Duration >= 5*time.Second {
 					rounds = 20
 				}
-				first, steady, err := bench.Partitions(ctx, t, topic, 1000, 4, rounds, 1024)
+				first, steady, err := bench.Partitions(ctx, i.target(), topic, 1000, 4, rounds, 1024)
 				if err != nil {
 					return nil, err
 				}
 				return []sample{sampleOf(first), sampleOf(steady)}, nil
 			}},
-		{key: "connections", title: "10,000 idle connections", once: true,
+		{key: "connections", title: "10,000 idle connections", rounds: 3, topicless: true, peers: []string{"kafka", "commit"},
 			columns: []column{{"seconds", "opened in s", 2}, {"grown", "RSS more, MB", 1}},
-			run: func(ctx context.Context, o *Options, t bench.Target, _ string) ([]sample, error) {
-				before, err := bench.ProcessUsage(t.PID)
+			run: func(ctx context.Context, i *instance, _ string) ([]sample, error) {
+				r, err := bench.Connections(ctx, i.target(), i.o.Connections, 64, 100*time.Millisecond)
 				if err != nil {
 					return nil, err
 				}
-				r, err := bench.Connections(ctx, t, o.Connections, 64, 100*time.Millisecond)
-				if err != nil {
-					return nil, err
-				}
-				return []sample{{values: map[string]float64{"seconds": r.Seconds, "grown": r.Broker.RSSMB - float64(before.RSS)/1e6}}}, nil
+				return []sample{{values: map[string]float64{"seconds": r.Seconds, "grown": r.Broker.GrownMB}}}, nil
 			}},
+	}, groupCells(), clientCells(), moreCells())
+}
+
+// fill writes what a consume cell reads.
+func fill(ctx context.Context, o *Options, t bench.Target, topic string) error {
+	records := int64(600_000)
+	if o.Duration < 5*time.Second {
+		records = 200_000
 	}
+	if err := prime(ctx, t, topic, 6); err != nil {
+		return err
+	}
+	_, err := bench.Produce(ctx, t, bench.Load{Topic: topic, Raw: true, RawBatch: 100, Producers: 6, InFlight: 5,
+		Partitions: 6, RecordSize: 1024, Records: records})
+	return err
 }
 
 func one(r *bench.Result, err error) ([]sample, error) {
@@ -154,7 +179,7 @@ func sampleOf(r *bench.Result) sample {
 		v["e2e50"], v["e2e99"] = r.EndToEnd.P50, r.EndToEnd.P99
 	}
 	if b := r.Broker; b != nil {
-		v["cpu"], v["cores"], v["rss"], v["anon"] = b.CPUPerMillion, b.Cores, b.RSSMB, b.RSSAnonMB
+		v["cpu"], v["cores"], v["rss"], v["anon"], v["grown"] = b.CPUPerMillion, b.Cores, b.RSSMB, b.RSSAnonMB, b.GrownMB
 	}
 	s := sample{values: v}
 	if r.Latency.Count > 0 {
@@ -171,8 +196,7 @@ func prime(ctx context.Context, t bench.Target, topic string, partitions int32) 
 	if err := bench.EnsureTopic(ctx, t, topic, partitions); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(t.Bootstrap), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MetadataMinAge(50*time.Millisecond))
+	client, err := kgo.NewClient(append(t.Options(), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		return err
 	}
@@ -210,7 +234,7 @@ func warm(ctx context.Context, o *Options, t bench.Target) error {
 
 // drop deletes a run's topic, so that a long comparison does not fill the disk.
 func drop(ctx context.Context, t bench.Target, topic string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(t.Bootstrap))
+	client, err := kgo.NewClient(t.Options()...)
 	if err != nil {
 		return err
 	}
@@ -219,5 +243,8 @@ func drop(ctx context.Context, t bench.Target, topic string) error {
 	if err != nil {
 		return err
 	}
-	return gone.Error()
+	if err := gone.Error(); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return err
+	}
+	return nil
 }

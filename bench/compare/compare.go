@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,9 +28,15 @@ type Options struct {
 	Runs     int
 	// Warm is how long each peer is loaded before anything is counted.
 	Warm time.Duration
+	// Limit above 0 is the time after which no run begins that would not end
+	// within it; what was measured until then is reported.
+	Limit time.Duration
 	// Short runs the slow cells once.
 	Short bool
-	// Cells and Peers choose by key; empty means all.
+	// More takes the long and rare cells instead of the usual ones.
+	More bool
+	// Cells are regular expressions that a cell's key must match as a whole,
+	// Peers are keys; empty means all.
 	Cells, Peers []string
 	Connections  int
 	// Progress is told what goes on.
@@ -40,22 +48,83 @@ type Report struct {
 	Machine  Machine
 	Limits   []*Limits // at the begin and at the end
 	Peers    []Peer
-	Cells    []Outcome
+	Cells    []*Outcome
 	Duration time.Duration
+	Runs     int
 	Took     time.Duration
+	// Ended says why the comparison ended early; empty when it did not.
+	Ended string
 }
 
 // Outcome is one table: the samples of each peer in the order of the rounds.
 type Outcome struct {
 	Key, Title string
 	columns    []column
+	peers      []string            // keys; empty means all
 	samples    map[string][]sample // by peer key
-	// missing says why a peer has none.
-	missing map[string]string
+	failures   map[string][]string // by peer key, one a run that failed
 }
 
-// Run compares. What fails for one peer in one cell is noted there and does
-// not end the others.
+// selected are the cells and the peers that the options ask for.
+func (o *Options) selected() ([]cell, []Peer, error) {
+	var chosen []*regexp.Regexp
+	for _, text := range o.Cells {
+		re, err := regexp.Compile("^(?:" + text + ")$")
+		if err != nil {
+			return nil, nil, fmt.Errorf("compare: --cells %q is no regular expression: %w", text, err)
+		}
+		chosen = append(chosen, re)
+	}
+	known := Peers()
+	for _, key := range o.Peers {
+		if !slices.ContainsFunc(known, func(p Peer) bool { return p.Key == key }) {
+			return nil, nil, fmt.Errorf("compare: no peer is called %q; --peers knows %s", key, keysOf(known, func(p Peer) string { return p.Key }))
+		}
+	}
+	var picked []cell
+	for _, c := range cells() {
+		named := slices.ContainsFunc(chosen, func(re *regexp.Regexp) bool { return re.MatchString(c.key) })
+		if named || (len(chosen) == 0 && c.more == o.More) {
+			picked = append(picked, c)
+		}
+	}
+	if len(picked) == 0 {
+		return nil, nil, fmt.Errorf("compare: no cell matches --cells %q; there are %s", o.Cells, keysOf(cells(), func(c cell) string { return c.key }))
+	}
+	var peers []Peer
+	for _, p := range known {
+		wanted := slices.ContainsFunc(picked, func(c cell) bool { return c.meets(p.Key) })
+		if wanted && (len(o.Peers) == 0 || slices.Contains(o.Peers, p.Key)) {
+			peers = append(peers, p)
+		}
+	}
+	return picked, peers, nil
+}
+
+func keysOf[T any](all []T, key func(T) string) []string {
+	var keys []string
+	for _, a := range all {
+		keys = append(keys, key(a))
+	}
+	return keys
+}
+
+// List tells the cells, one a line, for a help text.
+func List() string {
+	var b strings.Builder
+	for _, c := range cells() {
+		mark := " "
+		if c.more {
+			mark = "*"
+		}
+		fmt.Fprintf(&b, "  %s %-14s %s\n", mark, c.key, c.title)
+	}
+	return b.String()
+}
+
+// Run compares. What fails for one peer in one cell is noted there and does not
+// end the others; when the context ends, or the time, the report has what was
+// measured until then.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
@@ -63,43 +132,43 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Runs < 1 || o.Duration <= 0 {
 		return nil, fmt.Errorf("compare: %d runs of %s; both must be above 0", o.Runs, o.Duration)
 	}
-	began := time.Now()
-	rep := &Report{Machine: readMachine(o.Work, o.Chronik), Duration: o.Duration}
+	picked, peers, err := o.selected()
+	if err != nil {
+		return nil, err
+	}
+	m := &measurement{o: &o, began: time.Now(), lost: map[string]string{}, took: map[string]time.Duration{}}
+	rep := &Report{Machine: readMachine(o.Work, o.Chronik), Duration: o.Duration, Runs: o.Runs, Peers: peers}
+	m.rep = rep
 	all, busy := cpuTimes()
 	own := ownCPU()
 	if err := rep.limits(&o); err != nil {
 		return nil, err
 	}
-	for _, p := range Peers() {
-		if len(o.Peers) == 0 || slices.Contains(o.Peers, p.Key) {
-			rep.Peers = append(rep.Peers, p)
-		}
-	}
-	running, err := rep.starts(ctx, &o)
-	for _, i := range running {
-		if err == nil && o.Warm > 0 {
+	m.starts(ctx, picked)
+	for _, i := range m.running {
+		if o.Warm > 0 && ctx.Err() == nil {
 			o.Progress("warming " + i.peer.Name)
-			err = warm(ctx, &o, i.target())
+			if err := warm(ctx, &o, i.target()); err != nil {
+				o.Progress(fmt.Sprintf("warming %s: %v", i.peer.Name, err))
+			}
 		}
 	}
-	if err == nil {
-		err = rep.cells(ctx, &o, running)
+	m.rounds(ctx, picked)
+	if ctx.Err() != nil {
+		rep.Ended = "it was interrupted"
 	}
-	var used time.Duration
-	for _, i := range running {
+	for _, i := range m.running {
 		if u, e := bench.ProcessUsage(i.pid); e == nil {
-			used += u.CPU
+			m.used += u.CPU
 		}
 	}
-	if err == nil {
-		err = rep.limits(&o)
-	}
+	err = rep.limits(&o)
 	all2, busy2 := cpuTimes()
 	if all2 > all {
-		rep.Machine.Others = max(0, float64(busy2-busy-used-(ownCPU()-own))/float64(all2-all))
+		rep.Machine.Others = max(0, float64(busy2-busy-m.used-(ownCPU()-own))/float64(all2-all))
 	}
-	rep.Took = time.Since(began)
-	return rep, errors.Join(err, stopAll(running))
+	rep.Took = time.Since(m.began)
+	return rep, errors.Join(err, stopAll(m.running))
 }
 
 // stopAll stops the brokers at once: Kafka takes seconds.
@@ -120,109 +189,6 @@ func (rep *Report) limits(o *Options) error {
 		rep.Limits = append(rep.Limits, l)
 	}
 	return err
-}
-
-// starts measures starts and leaves every peer running.
-func (rep *Report) starts(ctx context.Context, o *Options) (running []*instance, err error) {
-	c := cells()[0]
-	out := Outcome{Key: c.key, Title: c.title, columns: c.columns, samples: map[string][]sample{}, missing: map[string]string{}}
-	for _, p := range rep.Peers {
-		n := o.Runs
-		if p.Slow && o.Short {
-			n = 1
-		}
-		for k := range n {
-			o.Progress(fmt.Sprintf("start %d of %s", k+1, p.Name))
-			i, err := o.start(ctx, p)
-			if err != nil {
-				return running, errors.Join(err, ctx.Err())
-			}
-			select { // what a start leaves to do is not part of being idle
-			case <-time.After(500 * time.Millisecond):
-			case <-ctx.Done():
-			}
-			u, err := bench.ProcessUsage(i.pid)
-			out.samples[p.Key] = append(out.samples[p.Key], sample{values: map[string]float64{
-				"ready": float64(i.ready.Microseconds()) / 1000, "rss": float64(u.RSS) / 1e6}})
-			if k < n-1 || err != nil {
-				err = errors.Join(err, i.stop())
-			} else {
-				running = append(running, i)
-			}
-			if err != nil {
-				return running, err
-			}
-		}
-	}
-	rep.Cells = append(rep.Cells, out)
-	return running, nil
-}
-
-func (rep *Report) cells(ctx context.Context, o *Options, running []*instance) error {
-	for _, c := range cells()[1:] {
-		if len(o.Cells) > 0 && !slices.Contains(o.Cells, c.key) {
-			continue
-		}
-		outs := make([]Outcome, max(1, len(c.parts)))
-		for n := range outs {
-			outs[n] = Outcome{Key: c.key, Title: c.title, columns: c.columns, samples: map[string][]sample{}, missing: map[string]string{}}
-			if len(c.parts) > 0 {
-				outs[n].Key, outs[n].Title = fmt.Sprintf("%s-%d", c.key, n+1), c.title+": "+c.parts[n]
-			}
-		}
-		lost := outs[0].missing
-		if c.prepare != nil {
-			for _, i := range running {
-				if err := c.prepare(ctx, o, i.target()); err != nil {
-					lost[i.peer.Key] = err.Error()
-				}
-			}
-		}
-		rounds := o.Runs
-		if c.once && o.Short {
-			rounds = 1
-		}
-		for round := range rounds {
-			for k := range running {
-				i := running[(k+round)%len(running)]
-				if lost[i.peer.Key] != "" {
-					continue
-				}
-				o.Progress(fmt.Sprintf("%s, round %d of %d, %s", c.key, round+1, rounds, i.peer.Name))
-				samples, err := i.measure(ctx, c, round)
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				if err != nil {
-					lost[i.peer.Key] = err.Error()
-					o.Progress(fmt.Sprintf("%s, %s: %v", c.key, i.peer.Name, err))
-					continue
-				}
-				for n, s := range samples {
-					outs[n].samples[i.peer.Key] = append(outs[n].samples[i.peer.Key], s)
-				}
-			}
-		}
-		rep.Cells = append(rep.Cells, outs...)
-	}
-	return nil
-}
-
-// measure runs a cell once on a topic of its own, after what earlier runs have
-// left in the page cache was written.
-func (i *instance) measure(ctx context.Context, c cell, round int) ([]sample, error) {
-	if err := syncDisk(i.o.Work); err != nil {
-		return nil, err
-	}
-	// A run that takes ten times its time is ended, not waited for.
-	ctx, cancel := context.WithTimeout(ctx, 10*i.o.Duration+time.Minute)
-	defer cancel()
-	topic := fmt.Sprintf("%s-%d", c.key, round)
-	samples, err := c.run(ctx, i.o, i.target(), topic)
-	if err == nil && c.key != "consume" && c.key != "connections" {
-		err = drop(ctx, i.target(), topic)
-	}
-	return samples, err
 }
 
 // syncDisk writes back what the file system of dir has in the page cache.

@@ -48,7 +48,7 @@ func (rep *Report) legend(s *svg, x, y float64) {
 // full queue: the median over the rounds, on two logarithmic scales.
 func (rep *Report) latencySVG() string {
 	const width, height, left, top = 360.0, 240.0, 50.0, 50.0
-	var shown []Outcome
+	var shown []*Outcome
 	for _, c := range rep.Cells {
 		if c.Key == "one" || c.Key == "thirtytwo" || c.Key == "open10k" {
 			shown = append(shown, c)
@@ -109,7 +109,7 @@ func curveOf(samples []sample) []point {
 // whisker from the smallest to the largest.
 func (rep *Report) throughputSVG() string {
 	const width, bar, left = 420.0, 13.0, 190.0
-	var shown []Outcome
+	var shown []*Outcome
 	for _, c := range rep.Cells {
 		switch c.Key {
 		case "one", "thirtytwo", "bulk128", "bulk16", "consume", "partitions-1", "partitions-2":

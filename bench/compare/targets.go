@@ -89,6 +89,31 @@ var targets = []target{
 	{"partitions-2", "cpu", "commit", "kafka", false, 0.5, "1,000 partitions, steady: CPU / Kafka as shipped"},
 	{"connections", "seconds", "commit", "", false, 3, "10,000 connections opened in s"},
 	{"connections", "grown", "commit", "", false, 80, "10,000 connections: RSS more, MB"},
+	{"commits", "rate", "commit", "kafka-fsync", true, 5, "offset commits: rate / Kafka fsync"},
+	{"transactions", "rate", "commit", "kafka", true, 3, "transactions of 10: rate of a producer / Kafka as shipped"},
+	{"rebalance", "ms", "commit", "", false, 1000, "a rebalance of 200 members, ms"},
+	{"keyed50", "p999", "commit", "kafka", false, 1, "50 keyed producers: ack p99.9 / Kafka as shipped"},
+	{"keyed400", "p999", "commit", "kafka", false, 1, "400 keyed producers: ack p99.9 / Kafka as shipped"},
+	{"drain", "seconds", "commit", "kafka", false, 1, "a backlog drained: time / Kafka as shipped"},
+	{"ssl-produce", "mb", "commit-ssl", "kafka-ssl", true, 1, "SASL_SSL, bulk produce: rate / Kafka as shipped"},
+	{"ssl-produce", "cpu", "commit-ssl", "kafka-ssl", false, 1, "SASL_SSL, bulk produce: CPU / Kafka as shipped"},
+	{"ssl-thirtytwo", "rate", "commit-ssl", "kafka-ssl", true, 1, "SASL_SSL, 32 producers: rate / Kafka as shipped"},
+	{"ssl-consume", "rate", "commit-ssl", "kafka-ssl", true, 1, "SASL_SSL, consume: rate / Kafka"},
+	{"ssl-consume", "cpu", "commit-ssl", "kafka-ssl", false, 1, "SASL_SSL, consume: CPU / Kafka"},
+	{"tls", "rate", "commit-ssl", "kafka-ssl", true, 1, "TLS handshakes/s / Kafka"},
+	{"scram", "rate", "commit-ssl", "kafka-ssl", true, 1, "SCRAM logins/s / Kafka"},
+	{"groups", "grown", "commit", "", false, 200, "10,000 groups of one idle member: RSS more, MB"},
+	{"churn", "fds", "commit", "", false, 0, "2,000 connects/s: descriptors more afterwards"},
+	{"churn", "goroutines", "commit", "", false, 4, "2,000 connects/s: goroutines more afterwards"},
+	{"churn", "anonMore", "commit", "", false, 8, "2,000 connects/s: RssAnon more afterwards, MB"},
+	{"log10g-1", "ready", "commit", "", false, 200, "10 GB log: served after a clean stop, ms"},
+	{"log10g-2", "ready", "commit", "", false, 1000, "10 GB log: served after kill -9, ms"},
+	{"commits", "rate", "os", "kafka", true, 1, "os mode, offset commits: rate / Kafka as shipped"},
+	{"transactions", "rate", "os", "kafka", true, 1, "os mode, transactions of 10: rate / Kafka as shipped"},
+	{"keyed50", "p999", "os", "kafka", false, 1, "os mode, 50 keyed producers: ack p99.9 / Kafka as shipped"},
+	{"keyed400", "p999", "os", "kafka", false, 1, "os mode, 400 keyed producers: ack p99.9 / Kafka as shipped"},
+	{"partitions-1", "rate", "os", "kafka", true, 1, "os mode, 1,000 partitions, fresh: rate / Kafka as shipped"},
+	{"partitions-2", "rate", "os", "kafka", true, 1, "os mode, 1,000 partitions, steady: rate / Kafka as shipped"},
 	{"one", "p50", "os", "kafka", false, 1, "os mode, 1 producer: p50 / Kafka as shipped"},
 	{"thirtytwo", "rate", "os", "kafka", true, 1, "os mode, 32 producers: rate / Kafka as shipped"},
 	{"bulk128", "mb", "os", "kafka", true, 1, "os mode, bulk 127 KiB: rate / Kafka as shipped"},
@@ -135,7 +160,7 @@ func (rep *Report) verdicts() []verdict {
 }
 
 // ratios of the rounds: each value is divided by what was measured beside it.
-func (rep *Report) ratios(c Outcome, t target) []float64 {
+func (rep *Report) ratios(c *Outcome, t target) []float64 {
 	of, by := c.samples[t.of], c.samples[t.by]
 	var out []float64
 	for n, s := range of {

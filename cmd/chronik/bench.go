@@ -44,8 +44,9 @@ kept from being sent.`,
 	p.DurationVar(&f.maxP99, "max-p99", 0, "exit 1 when the p99 latency is above this")
 	p.Float64Var(&f.minRate, "min-rate", 0, "exit 1 when the rate is below this many records/s")
 	p.Int64Var(&f.maxErrors, "max-errors", 0, "exit 1 when more records failed")
-	cmd.AddCommand(newBenchProduceCommand(f), newBenchE2ECommand(f), newBenchConsumeCommand(f), newBenchVerifyTxnCommand(f),
-		newBenchConnectionsCommand(f), newBenchChurnCommand(f), newBenchPartitionsCommand(f), newBenchCompareCommand(), newBenchOMBCommand(f))
+	cmd.AddCommand(newBenchProduceCommand(f), newBenchE2ECommand(f), newBenchConsumeCommand(f), newBenchVerifyTxnCommand(f), newBenchVerifyGroupCommand(f),
+		newBenchConnectionsCommand(f), newBenchChurnCommand(f), newBenchPartitionsCommand(f), newBenchCompareCommand(), newBenchOMBCommand(f),
+		newBenchTransactionsCommand(f), newBenchCommitsCommand(f), newBenchRebalanceCommand(f), newBenchGroupsCommand(f), newBenchDrainCommand(f))
 	return cmd
 }
 
