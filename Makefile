@@ -9,7 +9,7 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash verify-crash compat compat-matrix conformance differential bench bench-compare bench-diff clean
+.PHONY: help build run test test-fast race lint fuzz crash verify-crash compat compat-matrix conformance differential bench bench-compare bench-compare-more bench-diff clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -64,10 +64,15 @@ bench: ## the in-process benchmarks
 
 WORK    ?= $(or $(CHRONIK_COMPAT_WORK),bench/compat/.work)
 COMPARE ?=
+LIMIT_COMPARE ?= 45m
 
-bench-compare: build ## Apache Kafka and Chronik beside each other; writes README.md's figures (COMPARE='--short --duration 1s --warm 3s' for a short look)
+bench-compare: build ## Apache Kafka and Chronik beside each other, within LIMIT_COMPARE (45m); writes README.md's figures (COMPARE='--short --duration 1s --warm 3s' for a short look)
 	bench/peers/kafka/kafka setup $(WORK)/kafka
-	$(BIN) bench compare --kafka-dir $(WORK)/kafka --into README.md --figures bench/figures $(COMPARE)
+	$(BIN) bench compare --kafka-dir $(WORK)/kafka --limit $(LIMIT_COMPARE) --into README.md --figures bench/figures $(COMPARE)
+
+bench-compare-more: build ## the same for long and rare loads: SASL_SSL, handshakes, idle groups, churn, restarts with 10 GB
+	bench/peers/kafka/kafka setup $(WORK)/kafka
+	$(BIN) bench compare --more --kafka-dir $(WORK)/kafka --limit $(LIMIT_COMPARE) --into README.md --figures bench/figures $(COMPARE)
 
 bench-diff: ## the benchmarks of the tree against REF's; fails on a significant loss above LIMIT (10) percent
 	bench/diff $(REF)

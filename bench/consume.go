@@ -15,7 +15,6 @@ type Read struct {
 	Consumers int           // default 1; each takes its share of the partitions
 	Records   int64         // 0: all that the topic holds at the start
 	MaxWait   time.Duration // default 5 s without a record ends the run
-	Live      func(Progress)
 }
 
 // Consume reads a topic from its start as fast as it can.
@@ -37,7 +36,7 @@ func Consume(ctx context.Context, t Target, rd Read) (*Result, error) {
 			want += s.end - s.start
 		}
 	}
-	r := newRun(t, Load{Topic: rd.Topic, Producers: rd.Consumers, Records: want, Live: rd.Live, Duration: time.Hour})
+	r := newRun(t, Load{Topic: rd.Topic, Producers: rd.Consumers, Records: want, Duration: time.Hour})
 	err = r.all(ctx, func(ctx context.Context, n int) error {
 		share := map[int32]kgo.Offset{}
 		for p := range held {

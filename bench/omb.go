@@ -25,7 +25,6 @@ type OMBOptions struct {
 	Codec      string
 	// Test and Warmup above 0 come before the workload's minutes.
 	Test, Warmup time.Duration
-	Live         func(Progress)
 }
 
 // omb is a running workload. Producers and consumers are a client each.

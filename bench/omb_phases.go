@@ -88,13 +88,13 @@ func (m *omb) until(ctx context.Context, watch func(time.Time), end func(time.Ti
 			return ctx.Err()
 		}
 		watch(now)
-		if m.o.Live != nil && now.Sub(shown) >= time.Second {
+		if m.target.Live != nil && now.Sub(shown) >= time.Second {
 			n := m.sent.Load()
 			m.mu.Lock()
 			p := m.pub.Percentiles()
 			m.mu.Unlock()
-			m.o.Live(Progress{Elapsed: now.Sub(began), Records: n, Bytes: n * int64(m.w.MessageSize), Errors: m.failed.Load(),
-				Rate: float64(n-last) / now.Sub(shown).Seconds(), Latency: p})
+			m.target.Live(Progress{Elapsed: now.Sub(began), Records: n, Bytes: n * int64(m.w.MessageSize), Errors: m.failed.Load(),
+				Rate: float64(n-last) / now.Sub(shown).Seconds(), MBPerSec: float64((n-last)*int64(m.w.MessageSize)) / now.Sub(shown).Seconds() / 1e6, Latency: p})
 			shown, last = now, n
 		}
 	}

@@ -26,6 +26,8 @@ type Target struct {
 	// AckRule says in words when this broker acknowledges («fdatasync before
 	// the ack», «page cache»). It is printed beside every figure.
 	AckRule string
+	// Live, when set, is told twice a second how a run goes.
+	Live func(Progress)
 
 	smallBuffers bool // raw connections read with 1 KiB
 }
@@ -91,10 +93,7 @@ type Load struct {
 	// RawBatch is the records per batch of the raw client. Default 1.
 	RawBatch int
 	// Verify writes a sequence and a checksum into every record.
-	Verify bool
-	// Live is called twice a second with a line of progress.
-	Live func(Progress)
-
+	Verify        bool
 	inFlightAsked bool // InFlight is not a default
 }
 

@@ -113,7 +113,7 @@ func (r *run) all(ctx context.Context, work func(ctx context.Context, n int) err
 		warm = time.After(warmup)
 	}
 	var failed error
-	last, lastAt := int64(0), time.Now()
+	last, lastBytes, lastAt := int64(0), int64(0), time.Now()
 	for done := 0; done < r.load.Producers; {
 		select {
 		case err := <-errs:
@@ -127,16 +127,16 @@ func (r *run) all(ctx context.Context, work func(ctx context.Context, n int) err
 				failed = errors.Join(failed, err)
 				cancel()
 			}
-			last, lastAt = 0, time.Now()
+			last, lastBytes, lastAt = 0, 0, time.Now()
 		case now := <-ticker.C:
-			if r.load.Live != nil && r.counting.Load() {
-				n := r.records.Load()
+			if r.target.Live != nil && r.counting.Load() {
+				n, bytes, since := r.records.Load(), r.bytes.Load(), now.Sub(lastAt).Seconds()
 				r.mu.Lock()
 				p := r.live.Percentiles()
 				r.mu.Unlock()
-				r.load.Live(Progress{Elapsed: now.Sub(r.started), Records: n, Bytes: r.bytes.Load(), Errors: r.errs.Load(),
-					Rate: float64(n-last) / now.Sub(lastAt).Seconds(), Latency: p})
-				last, lastAt = n, now
+				r.target.Live(Progress{Elapsed: now.Sub(r.started), Records: n, Bytes: bytes, Errors: r.errs.Load(),
+					Rate: float64(n-last) / since, MBPerSec: float64(bytes-lastBytes) / since / 1e6, Latency: p})
+				last, lastBytes, lastAt = n, bytes, now
 			}
 		}
 	}

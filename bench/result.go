@@ -13,9 +13,10 @@ type Progress struct {
 	Records int64
 	Bytes   int64
 	Errors  int64
-	// Rate is records/s since the last progress.
-	Rate    float64
-	Latency Percentiles // since the start
+	// Rate is records/s since the last progress, MBPerSec the same in MB.
+	Rate     float64
+	MBPerSec float64
+	Latency  Percentiles // since the start
 }
 
 // Result is one run. It says under which rule the broker acknowledged.

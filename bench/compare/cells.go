@@ -169,6 +169,9 @@ func one(r *bench.Result, err error) ([]sample, error) {
 	if r.Errors > 0 {
 		return nil, fmt.Errorf("%d records failed, the first: %s", r.Errors, r.FirstError)
 	}
+	if r.Verified != nil && r.Verified.Bad() {
+		return nil, fmt.Errorf("a promise was broken: %s", r.Verified)
+	}
 	return []sample{sampleOf(r)}, nil
 }
 

@@ -9,12 +9,17 @@
 //
 // Files:
 //
-//	peer.go     a broker under measurement: start, readiness, stop
-//	limits.go   what disk and loopback can do
-//	machine.go  what machine this is, and who else used it
-//	cells.go    the loads
-//	compare.go  the rounds
-//	targets.go  what the figures are held against
-//	report.go   Markdown, and its place in a file
-//	plot.go     SVG
+//	peer.go          a broker under measurement: start, readiness, restart, stop
+//	secure.go        certificate and user of the peers behind SASL_SSL
+//	limits.go        what disk and loopback can do
+//	machine.go       what machine this is, and who else used it
+//	cells.go         the usual loads
+//	cells_groups.go  loads on coordinators, of many clients, of late consumers
+//	cells_more.go    long and rare loads
+//	compare.go       options, report, the whole of a comparison
+//	rounds.go        the rounds: who runs when, what a failure ends
+//	targets.go       what the figures are held against
+//	report.go        Markdown: the whole report, and its summary
+//	block.go         the place in a file that a tool writes
+//	plot.go          SVG
 package compare

@@ -16,12 +16,14 @@ import (
 // benchFlags are shared by the load tools.
 type benchFlags struct {
 	target    bench.Target
+	security  clientSecurity
 	json      bool
 	plot      bool
 	hdr       string
 	maxP99    time.Duration
 	minRate   float64
 	maxErrors int64
+	terminal  bool // the live line is redrawn
 }
 
 func newBenchCommand() *cobra.Command {
@@ -32,16 +34,26 @@ func newBenchCommand() *cobra.Command {
 		Long: `Load tools for any Kafka broker. They speak through franz-go and kmsg and share
 no code with the broker. Latencies of an open loop (--rate) count from the time a
 record was due, so that a stall of the broker is not hidden by the records that it
-kept from being sent.`,
+kept from being sent. Without --json the progress goes to standard error: a line that
+is drawn anew on a terminal, plain lines elsewhere. An exit code of 1 says that a limit
+(--max-p99, --min-rate, --max-errors) was not met or a promise was broken.`,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			f.target.Live = f.live(cmd.ErrOrStderr())
+			if f.target.TLS, err = f.security.tlsConfig(); err == nil {
+				f.target.Login, err = f.security.login()
+			}
+			return err
+		},
 	}
 	p := cmd.PersistentFlags()
 	p.StringVarP(&f.target.Bootstrap, "brokers", "b", "127.0.0.1:9092", "broker to load, host:port")
+	f.security.register(cmd)
 	p.IntVar(&f.target.PID, "pid", 0, "the broker's process id, to report its CPU and memory")
 	p.StringVar(&f.target.AckRule, "ack-rule", "", "when this broker acknowledges, in words; printed beside each figure")
 	p.BoolVar(&f.json, "json", false, "print the result as JSON")
-	p.BoolVar(&f.plot, "plot", false, "draw the latency percentiles")
-	p.StringVar(&f.hdr, "hdr", "", "write the HDR percentile distribution to this file")
-	p.DurationVar(&f.maxP99, "max-p99", 0, "exit 1 when the p99 latency is above this")
+	p.BoolVar(&f.plot, "plot", false, "draw the latency percentiles (with --json to standard error)")
+	p.StringVar(&f.hdr, "hdr", "", "write the HDR percentile distribution to this file, that end to end to the same with .e2e")
+	p.DurationVar(&f.maxP99, "max-p99", 0, "exit 1 when the p99 latency, or the one end to end, is above this")
 	p.Float64Var(&f.minRate, "min-rate", 0, "exit 1 when the rate is below this many records/s")
 	p.Int64Var(&f.maxErrors, "max-errors", 0, "exit 1 when more records failed")
 	cmd.AddCommand(newBenchProduceCommand(f), newBenchE2ECommand(f), newBenchConsumeCommand(f), newBenchVerifyTxnCommand(f), newBenchVerifyGroupCommand(f),
@@ -77,7 +89,6 @@ func newBenchProduceCommand(f *benchFlags) *cobra.Command {
 		Use: "produce", Short: "Produce and measure the latency to the ack", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			setAcks(&l, acks)
-			l.Live = f.live(cmd.ErrOrStderr())
 			r, err := bench.Produce(cmd.Context(), f.target, l)
 			return f.report(cmd, r, err)
 		},
@@ -96,7 +107,6 @@ func newBenchE2ECommand(f *benchFlags) *cobra.Command {
 		Use: "e2e", Short: "Produce and consume at once; measure until the consumer has the record", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			setAcks(&l, acks)
-			l.Live = f.live(cmd.ErrOrStderr())
 			r, err := bench.EndToEnd(cmd.Context(), f.target, l)
 			return f.report(cmd, r, err)
 		},
@@ -110,7 +120,6 @@ func newBenchConsumeCommand(f *benchFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "consume", Short: "Read a topic from its start as fast as possible", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			rd.Live = f.live(cmd.ErrOrStderr())
 			r, err := bench.Consume(cmd.Context(), f.target, rd)
 			return f.report(cmd, r, err)
 		},
@@ -127,25 +136,24 @@ func setAcks(l *bench.Load, acks int) {
 	l.Acks, l.NoAcks = int16(acks), acks == 0
 }
 
-// live is the progress line: redrawn on a terminal, one line a second when
-// piped, silent with --json.
+// live is the progress line: redrawn on a terminal, plain lines when piped,
+// silent with --json.
 func (f *benchFlags) live(w io.Writer) func(bench.Progress) {
 	if f.json {
 		return nil
 	}
 	file, ok := w.(*os.File)
-	terminal := false
 	if ok {
 		if info, err := file.Stat(); err == nil {
-			terminal = info.Mode()&os.ModeCharDevice != 0
+			f.terminal = info.Mode()&os.ModeCharDevice != 0
 		}
 	}
+	begin, end := "", "\n"
+	if f.terminal {
+		begin, end = "\r", "\033[K"
+	}
 	return func(p bench.Progress) {
-		end := "\n"
-		if terminal {
-			end = "\033[K\r"
-		}
-		fmt.Fprintf(w, "%5.1fs %10d records %9.0f/s  %s  errors %d%s", p.Elapsed.Seconds(), p.Records, p.Rate, p.Latency, p.Errors, end)
+		fmt.Fprintf(w, "%s%5.1fs %10d records %9.0f/s %7.1f MB/s  %s  errors %d%s", begin, p.Elapsed.Seconds(), p.Records, p.Rate, p.MBPerSec, p.Latency, p.Errors, end)
 	}
 }
 
@@ -159,17 +167,30 @@ func (f *benchFlags) report(cmd *cobra.Command, r *bench.Result, err error) erro
 		}
 		return err
 	}
-	out := cmd.OutOrStdout()
+	out, plots := cmd.OutOrStdout(), cmd.OutOrStdout()
+	if f.terminal { // the live line makes place
+		fmt.Fprint(cmd.ErrOrStderr(), "\r\033[K")
+	}
 	if f.json {
-		err = r.WriteJSON(out)
+		err, plots = r.WriteJSON(out), cmd.ErrOrStderr()
 	} else {
 		err = r.WriteText(out)
 	}
-	if err == nil && f.plot && r.Hist != nil {
-		err = r.Hist.WritePlot(out)
-	}
-	if err == nil && f.hdr != "" && r.Hist != nil {
-		err = f.writeHDR(r)
+	for _, h := range []struct {
+		hist   *bench.Latency
+		title  string
+		suffix string
+	}{{r.Hist, "latency", ""}, {r.E2EHist, "end to end", ".e2e"}} {
+		if h.hist == nil || err != nil {
+			continue
+		}
+		if f.plot {
+			fmt.Fprintln(plots, h.title)
+			err = h.hist.WritePlot(plots)
+		}
+		if err == nil && f.hdr != "" {
+			err = writeHDR(f.hdr+h.suffix, h.hist)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("writing the result: %w", err)
@@ -181,16 +202,18 @@ func (f *benchFlags) report(cmd *cobra.Command, r *bench.Result, err error) erro
 		return fmt.Errorf("%w: %d records failed (--max-errors %d), the first: %s", errLimit, r.Errors, f.maxErrors, r.FirstError)
 	case f.maxP99 > 0 && r.Latency.P99 > float64(f.maxP99.Microseconds())/1000:
 		return fmt.Errorf("%w: p99 is %.3f ms (--max-p99 %s)", errLimit, r.Latency.P99, f.maxP99)
+	case f.maxP99 > 0 && r.EndToEnd != nil && r.EndToEnd.P99 > float64(f.maxP99.Microseconds())/1000:
+		return fmt.Errorf("%w: the p99 end to end is %.3f ms (--max-p99 %s)", errLimit, r.EndToEnd.P99, f.maxP99)
 	case f.minRate > 0 && r.RecordsPerSec < f.minRate:
 		return fmt.Errorf("%w: %.0f records/s (--min-rate %.0f)", errLimit, r.RecordsPerSec, f.minRate)
 	}
 	return nil
 }
 
-func (f *benchFlags) writeHDR(r *bench.Result) error {
-	file, err := os.Create(f.hdr)
+func writeHDR(name string, h *bench.Latency) error {
+	file, err := os.Create(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.Hist.WriteHDR(file), file.Close())
+	return errors.Join(h.WriteHDR(file), file.Close())
 }

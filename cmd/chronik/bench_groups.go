@@ -14,7 +14,6 @@ func newBenchTransactionsCommand(f *benchFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "transactions", Short: "Commit transactions one after the other; rate and latency of whole ones", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l.Live = f.live(cmd.ErrOrStderr())
 			r, err := bench.Transactions(cmd.Context(), f.target, l)
 			return f.report(cmd, r, err)
 		},
@@ -93,7 +92,6 @@ func newBenchDrainCommand(f *benchFlags) *cobra.Command {
 		Use: "drain", Short: "Build a backlog, then drain it with one consumer while producers go on", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			setAcks(&l, acks)
-			l.Live = f.live(cmd.ErrOrStderr())
 			r, err := bench.Drain(cmd.Context(), f.target, l, backlog, most)
 			return f.report(cmd, r, err)
 		},

@@ -23,7 +23,6 @@ made for the run and deleted after it.`,
 				return err
 			}
 			o.Acks = int16(acks)
-			o.Live = f.live(cmd.ErrOrStderr())
 			r, err := bench.RunWorkload(cmd.Context(), f.target, w, o)
 			return f.report(cmd, r, err)
 		},

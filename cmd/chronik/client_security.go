@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -36,33 +37,57 @@ func (f *clientSecurity) register(cmd *cobra.Command) {
 // options are a client's for the flags.
 func (f *clientSecurity) options() ([]kgo.Opt, error) {
 	var opts []kgo.Opt
-	if f.tls || f.ca != "" || f.cert != "" {
-		c := &tls.Config{MinVersion: tls.VersionTLS12}
-		if f.ca != "" {
-			text, err := os.ReadFile(f.ca)
-			if err != nil {
-				return nil, fmt.Errorf("--tls-ca: %w", err)
-			}
-			c.RootCAs = x509.NewCertPool()
-			if !c.RootCAs.AppendCertsFromPEM(text) {
-				return nil, fmt.Errorf("--tls-ca %s has no certificate", f.ca)
-			}
-		}
-		if f.cert != "" {
-			key := f.key
-			if key == "" {
-				key = f.cert
-			}
-			pair, err := tls.LoadX509KeyPair(f.cert, key)
-			if err != nil {
-				return nil, fmt.Errorf("--tls-cert: %w", err)
-			}
-			c.Certificates = []tls.Certificate{pair}
-		}
-		opts = append(opts, kgo.DialTLSConfig(c))
+	config, err := f.tlsConfig()
+	if err != nil {
+		return nil, err
 	}
+	if config != nil {
+		opts = append(opts, kgo.DialTLSConfig(config))
+	}
+	login, err := f.login()
+	if err != nil {
+		return nil, err
+	}
+	if login != nil {
+		opts = append(opts, kgo.SASL(login))
+	}
+	return opts, nil
+}
+
+// tlsConfig is nil when no flag asks for TLS.
+func (f *clientSecurity) tlsConfig() (*tls.Config, error) {
+	if !f.tls && f.ca == "" && f.cert == "" {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.ca != "" {
+		text, err := os.ReadFile(f.ca)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("--tls-ca %s has no certificate", f.ca)
+		}
+	}
+	if f.cert != "" {
+		key := f.key
+		if key == "" {
+			key = f.cert
+		}
+		pair, err := tls.LoadX509KeyPair(f.cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// login is nil when no flag names a user.
+func (f *clientSecurity) login() (sasl.Mechanism, error) {
 	if f.user == "" && f.passwordFile == "" {
-		return opts, nil
+		return nil, nil
 	}
 	password, err := readSecret(f.passwordFile, "CHRONIK_PASSWORD")
 	if err != nil {
@@ -70,17 +95,15 @@ func (f *clientSecurity) options() ([]kgo.Opt, error) {
 	}
 	switch strings.ToUpper(f.mechanism) {
 	case "PLAIN":
-		opts = append(opts, kgo.SASL(plain.Auth{User: f.user, Pass: password}.AsMechanism()))
+		return plain.Auth{User: f.user, Pass: password}.AsMechanism(), nil
 	case "SCRAM-SHA-256":
-		opts = append(opts, kgo.SASL(scram.Auth{User: f.user, Pass: password}.AsSha256Mechanism()))
+		return scram.Auth{User: f.user, Pass: password}.AsSha256Mechanism(), nil
 	case "SCRAM-SHA-512":
-		opts = append(opts, kgo.SASL(scram.Auth{User: f.user, Pass: password}.AsSha512Mechanism()))
+		return scram.Auth{User: f.user, Pass: password}.AsSha512Mechanism(), nil
 	case "OAUTHBEARER":
-		opts = append(opts, kgo.SASL(oauth.Auth{Token: password}.AsMechanism()))
-	default:
-		return nil, fmt.Errorf("--mechanism %q is not SCRAM-SHA-512, SCRAM-SHA-256, PLAIN or OAUTHBEARER", f.mechanism)
+		return oauth.Auth{Token: password}.AsMechanism(), nil
 	}
-	return opts, nil
+	return nil, fmt.Errorf("--mechanism %q is not SCRAM-SHA-512, SCRAM-SHA-256, PLAIN or OAUTHBEARER", f.mechanism)
 }
 
 var errNoSecret = errors.New("no password is given; name a file with it or set the environment's variable")
