@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -50,7 +51,7 @@ func TestCrashModel(t *testing.T) {
 				w.live()
 			}
 			if t.Failed() {
-				t.Fatalf("seed %d, life %d (%s), after %q", seed, w.life, w.plan, w.story)
+				t.Fatalf("seed %d, life %d (%s), after %q; the store said\n%s", seed, w.life, w.plan, w.story, &w.said)
 			}
 		})
 	}
@@ -70,6 +71,7 @@ type crashWorld struct {
 	mu      sync.Mutex
 	story   []string
 	off     []error // mu; why directories went offline in this life
+	said    recorder
 }
 
 // crashLog is the model of one topic.
@@ -130,6 +132,7 @@ func (w *crashWorld) live() {
 			w.off = append(w.off, why)
 		},
 		Go:     func(_ string, f func()) { go f() },
+		Logger: slog.New(slog.NewTextHandler(&w.said, nil)).With("life", w.life),
 		Upkeep: UpkeepOptions{CleanerRate: -1, ScrubRate: -1, CleanerThreads: -1},
 	}
 	if w.rng.IntN(3) == 0 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/chronik-stream/chronik/codec/record"
+	"github.com/chronik-stream/chronik/logstore/vfs"
 )
 
 // Recovery of one log after an unclean stop.
@@ -206,9 +207,9 @@ func (r *recovery) cutIndexes(s *Segment, e *logEntry) error {
 	disk, path := r.l.store.fs, s.path()
 	s.imu.Lock()
 	err := errors.Join(
-		cutEntries(&s.offsets, int(e.offsets), func() error { return s.offsets.load(disk, path, offsetFormat) }),
-		cutEntries(&s.times, int(e.times), func() error { return s.times.load(disk, path, timeFormat) }),
-		cutEntries(&s.txns, int(e.txnIndex), func() error { return s.txns.load(disk, path, txnFormat) }))
+		loadFirst(&s.offsets, int(e.offsets), disk, path, offsetFormat),
+		loadFirst(&s.times, int(e.times), disk, path, timeFormat),
+		loadFirst(&s.txns, int(e.txnIndex), disk, path, txnFormat))
 	s.imu.Unlock()
 	if err == nil {
 		return nil
@@ -231,19 +232,22 @@ func (r *recovery) cutIndexes(s *Segment, e *logEntry) error {
 	return nil
 }
 
-func cutEntries[E any](t *entryFile[E], n int, load func() error) error {
+// loadFirst loads the n entries that the checkpoint vouches for. What the file
+// has behind them an earlier recovery was about to write when it was cut off:
+// it may be anything, and is not looked at.
+func loadFirst[E any](t *entryFile[E], n int, disk vfs.FS, path string, f *entryFormat[E]) error {
 	if n == 0 {
 		*t = entryFile[E]{}
 		return nil
 	}
-	if err := load(); err != nil {
+	if err := t.learn(disk, path, f); err != nil {
 		return err
 	}
-	if len(t.mem) < n {
+	if t.flushed < n {
 		return errBadIndex
 	}
-	t.cut(n)
-	return nil
+	t.first, t.flushed = n, n
+	return t.load(disk, path, f)
 }
 
 // replay puts the journal's frames back.

@@ -264,3 +264,62 @@ func TestMissingJournalIsRefused(t *testing.T) {
 		t.Errorf("an unclean directory without its journal: %v", err)
 	}
 }
+
+// TestIndexTailOfACutRecovery: a recovery that is cut off leaves anything behind
+// the index entries that the checkpoint vouches for. The next one keeps those,
+// above all the aborted transactions, which cannot be made again.
+func TestIndexTailOfACutRecovery(t *testing.T) {
+	disk := vfs.NewMem()
+	r := mustRig(t, rigOptions(disk)).ready()
+	spec := specOf("t", 0)
+	spec.Config.IndexIntervalBytes = 1
+	l := r.open(spec)
+	for i := range int32(3) {
+		if _, err := r.append(l, Append{Batches: makeBatch("x", 1, producing{9, 0, i, true}, testNow+int64(i)), Origin: Coordinator}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.mark(l, 9, 0, false, 1, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	path := l.active.path()
+	disk.CutPower()
+	r.abandon()
+	disk = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
+	for _, suffix := range []string{suffixIndex, suffixTime, suffixTxn} {
+		f, err := disk.Open(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, err := f.Size()
+		if err != nil || size == 0 {
+			t.Fatalf("%s has %d bytes, %v", suffix, size, err)
+		}
+		_, err = f.WriteAt(make([]byte, 100), size) // a size that got to the disk without its bytes
+		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r = mustRig(t, rigOptions(disk))
+	l = r.open(spec)
+	r.ready()
+	if n := r.s.Stats().Damaged; n != 0 {
+		t.Errorf("it is taken for damage %d times: %s", n, r.log)
+	}
+	s, err := l.Read(Read{Offset: 0, MaxBytes: 1, MinOne: true, Committed: true})
+	if err != nil || len(s.Aborted) != 1 || s.Aborted[0].ProducerID != 9 {
+		t.Errorf("aborted transactions: %+v, %v", s.Aborted, err)
+	}
+	if s.Len > 0 {
+		s.Seg.Release()
+	}
+	r.close()
+	for _, suffix := range []string{suffixIndex, suffixTime, suffixTxn} {
+		if _, err := Dump(disk, path+suffix); err != nil {
+			t.Errorf("%s after a recovery and a clean stop: %v", suffix, err)
+		}
+	}
+}
