@@ -74,6 +74,7 @@ var metrics = []metric{
 	{"journal_stalls_total", "Times a journal waited for a checkpoint.", nil},
 	{"journal_stall_seconds_total", "Time journals waited for checkpoints.", nil},
 	{"journal_sync_running_seconds", "How long the slowest running sync has been running.", nil},
+	{"stalled_syncs_total", "Syncs that ran longer than --stall-unhealthy.", nil},
 	{"log_open_files", "Segment files open.", nil},
 	{"log_segments", "Segments of loaded logs.", nil},
 	{"logs", "Logs.", nil},
@@ -192,6 +193,7 @@ func (s sink) log() {
 	s.count("journal_stalls_total", float64(st.Stalls))
 	s.count("journal_stall_seconds_total", st.StallTime.Seconds())
 	s.gauge("journal_sync_running_seconds", st.SyncRunning.Seconds())
+	s.count("stalled_syncs_total", float64(st.StalledSyncs))
 	s.gauge("log_open_files", float64(st.OpenFiles))
 	s.gauge("log_segments", float64(st.Segments))
 	s.gauge("logs", float64(st.Logs))

@@ -137,15 +137,12 @@ func (s *Server) guard(next http.Handler) http.Handler {
 
 // live: the process answers, and no disk has been stalled for too long.
 func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
-	if running := s.o.Broker.Store().Stats().SyncRunning; running > stallLimit {
-		http.Error(w, fmt.Sprintf("a journal sync has been running for %s", running.Round(time.Millisecond)), http.StatusServiceUnavailable)
+	if err := s.o.Broker.Store().Stalled(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ok")
 }
-
-// stallLimit is how long a sync may take before the broker is unhealthy.
-const stallLimit = 5 * time.Second
 
 // ready: requests are served.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {

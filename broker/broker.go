@@ -188,6 +188,12 @@ func (b *Broker) onOffline(dir string, why error) {
 	})
 }
 
+// onStall is told that a disk does not answer.
+func (b *Broker) onStall(dir string, why error) {
+	b.logger.Error("a data directory's disk does not answer", "dir", dir, "why", why)
+	b.fail(fmt.Errorf("broker: %w", why))
+}
+
 // fail tells that the broker cannot go on.
 func (b *Broker) fail(err error) {
 	select {
@@ -298,13 +304,16 @@ func (s *session) endpoint() (host string, port int32) {
 }
 
 // Ready reports whether the broker serves: recovered, at least one data
-// directory online, not closing, no goroutine lost. The error says why not.
+// directory online, no disk that hangs, not closing, no goroutine lost. The error says why not.
 func (b *Broker) Ready() error {
 	switch {
 	case b.draining.Load():
 		return errShuttingDown
 	case !b.store.Usable():
 		return errors.New("broker: no data directory is online")
+	}
+	if err := b.store.Stalled(); err != nil {
+		return err
 	}
 	if lost := b.goroutines.lost.Load(); lost != nil {
 		return *lost

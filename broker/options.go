@@ -48,6 +48,9 @@ type Options struct {
 	JournalDir   string
 	CommitDelay  time.Duration
 	SegmentWrite string
+	// StallUnhealthy and StallExit are logstore.Options'. A disk that does not
+	// answer for StallExit is told by Failed; Close then may not return.
+	StallUnhealthy, StallExit time.Duration
 	// MaxOpenFiles bounds segment descriptors. Default 1024.
 	MaxOpenFiles int
 

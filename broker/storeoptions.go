@@ -18,7 +18,8 @@ func (b *Broker) storeOptions() logstore.Options {
 		SegmentWrite: o.SegmentWrite, MaxOpenFiles: o.MaxOpenFiles,
 		QueueBytes: b.limit(limitQueueBytes), MaxProducers: int(b.limit(limitProducers)),
 		ProducerExpiration: o.millis("producer.id.expiration.ms"),
-		OnCommit:           b.onCommit, OnOffline: b.onOffline, Logger: b.logger, Go: b.goroutines.Go,
+		StallUnhealthy:     o.StallUnhealthy, StallExit: o.StallExit, OnStall: b.onStall,
+		OnCommit: b.onCommit, OnOffline: b.onOffline, Logger: b.logger, Go: b.goroutines.Go,
 	}
 	so.Upkeep = logstore.UpkeepOptions{
 		RetentionEvery:  o.millis("log.retention.check.interval.ms"),

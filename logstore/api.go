@@ -75,6 +75,12 @@ type Options struct {
 	DiskReserve int64
 	// MaxOpenFiles bounds the descriptors of segments kept open.
 	MaxOpenFiles int
+	// StallUnhealthy is how long a sync that commits wait for may take before the
+	// store is unhealthy ([Store.Stalled]). Default 5 s; negative: never.
+	StallUnhealthy time.Duration
+	// StallExit is how long it may take before OnStall is told. Default 20 s;
+	// negative: never.
+	StallExit time.Duration
 	// Upkeep is how the store looks after its logs in the background.
 	Upkeep UpkeepOptions
 	// OnCommit is told of every group: the logs whose high watermark or last
@@ -83,7 +89,10 @@ type Options struct {
 	OnCommit func(advanced []Advance, done []Done)
 	// OnOffline is told when a data directory was taken offline.
 	OnOffline func(dir string, why error)
-	Logger    *slog.Logger
+	// OnStall is told, once, that a sync has been running for longer than
+	// StallExit. The store cannot go on and cannot be closed while it runs.
+	OnStall func(dir string, why error)
+	Logger  *slog.Logger
 	// Go starts a goroutine; the broker passes the one function that recovers.
 	Go func(name string, f func())
 }

@@ -98,6 +98,8 @@ type committer struct {
 
 	bytes   atomic.Int64 // reserved by appends not yet done
 	entries atomic.Int64
+	// directFrom is when the running direct syncs began (unix ns), 0: none.
+	directFrom atomic.Int64
 
 	// The committer's own from here on.
 	spare    []entry
@@ -351,6 +353,10 @@ func (c *committer) makeDurable(wrote bool) error {
 		if l.commit.direct {
 			directs++
 		}
+	}
+	if directs > 0 {
+		c.directFrom.Store(time.Now().UnixNano())
+		defer c.directFrom.Store(0)
 	}
 	alone := directs == 1 && !(wrote && c.mustSync)
 	for _, l := range c.logs {

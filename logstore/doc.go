@@ -39,7 +39,8 @@
 //
 // A data directory has a committer, a keeper (checkpoints, journal files,
 // seals, unlinks, free space), a mapper (windows) and, while they are used, up
-// to 32 workers for direct syncs. A store has retention, cleaner and scrub. An
+// to 32 workers for direct syncs. A store has retention, cleaner, scrub and
+// the stall watchdog. An
 // idle partition has none, nor a timer.
 //
 // # Locks
@@ -95,6 +96,7 @@
 //	seal.go            .seal
 //	read.go            ranges; lookup.go: offsets by time; deleterecords.go
 //	files.go           names, atomic writes; offsetfile.go: Kafka's checkpoints
+//	watchdog.go        a disk that does not answer
 //	stats.go           counters and histograms
 //	upkeep.go          retention, compaction and scrub as goroutines
 //	retention.go       what is too old or too much

@@ -30,9 +30,10 @@ type Stats struct {
 	RingBytes, RingHeld  int64 // of all journals; held awaits a checkpoint
 	Stalls               uint64
 	StallTime            time.Duration
-	// SyncRunning is how long the slowest journal sync that runs now has been
-	// running: the stall watchdog's input.
+	// SyncRunning is how long the oldest sync that commits wait for has been
+	// running; StalledSyncs is how many ran longer than StallUnhealthy.
 	SyncRunning   time.Duration
+	StalledSyncs  uint64
 	OpenFiles     int
 	Segments      int
 	Logs          int
@@ -66,10 +67,10 @@ func (h *histogram) snapshot() (s Histogram) {
 }
 
 type counters struct {
-	appends, appendBytes, duplicates, groups, syncs, direct, journalBytes atomic.Uint64
-	busy, loaded, recoveries, damaged, checkpoints, offline, rolls        atomic.Uint64
-	checkpointNs                                                          atomic.Int64
-	groupSize, syncTime                                                   histogram
+	appends, appendBytes, duplicates, groups, syncs, direct, journalBytes        atomic.Uint64
+	busy, loaded, recoveries, damaged, checkpoints, offline, rolls, stalledSyncs atomic.Uint64
+	checkpointNs                                                                 atomic.Int64
+	groupSize, syncTime                                                          histogram
 }
 
 // Stats is a snapshot; it may be taken at any time.
@@ -81,9 +82,9 @@ func (s *Store) Stats() Stats {
 		GroupSize: c.groupSize.snapshot(), SyncTime: c.syncTime.snapshot(), Busy: c.busy.Load(),
 		OpenFiles: s.files.count(), LoadedLogs: c.loaded.Load(), Recoveries: c.recoveries.Load(),
 		Damaged: c.damaged.Load(), Checkpoints: c.checkpoints.Load(), CheckpointFor: time.Duration(c.checkpointNs.Load()),
-		OfflineDirs: c.offline.Load(), Rolls: c.rolls.Load(),
+		OfflineDirs: c.offline.Load(), Rolls: c.rolls.Load(), StalledSyncs: c.stalledSyncs.Load(),
 	}
-	now := time.Now().UnixNano()
+	now := time.Now()
 	for _, d := range s.dirs {
 		st.QueueBytes += d.committer.bytes.Load()
 		st.QueueEntries += d.committer.entries.Load()
@@ -92,9 +93,7 @@ func (s *Store) Stats() Stats {
 		st.RingHeld += held
 		st.Stalls += d.journal.stalls.Load()
 		st.StallTime += time.Duration(d.journal.stallNs.Load())
-		if from := d.journal.syncFrom.Load(); from != 0 {
-			st.SyncRunning = max(st.SyncRunning, time.Duration(now-from))
-		}
+		st.SyncRunning = max(st.SyncRunning, d.syncRunning(now))
 	}
 	for _, l := range s.Logs() {
 		st.Logs++

@@ -17,15 +17,16 @@ import (
 
 // Store is the logs of one broker on one or more data directories.
 type Store struct {
-	opt    Options
-	fs     vfs.FS
-	logger *slog.Logger
-	dirs   []*dir
-	files  *fileCache
-	stats  counters
-	upkeep upkeep
-	ready  atomic.Bool
-	closed atomic.Bool
+	opt      Options
+	fs       vfs.FS
+	logger   *slog.Logger
+	dirs     []*dir
+	files    *fileCache
+	stats    counters
+	upkeep   upkeep
+	watchdog watchdog
+	ready    atomic.Bool
+	closed   atomic.Bool
 
 	mu   sync.Mutex
 	logs map[logKey]*Log // mu
@@ -56,6 +57,8 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.SegmentWrite, "auto")
 	setDefault(&o.CheckpointEvery, 30*time.Second)
 	setDefault(&o.DirectBytes, 256<<10)
+	setDefault(&o.StallUnhealthy, 5*time.Second)
+	setDefault(&o.StallExit, 20*time.Second)
 	o.Upkeep = o.Upkeep.withDefaults()
 	switch o.SegmentWrite {
 	case "auto", "mmap", "pwrite":
@@ -100,6 +103,7 @@ func Open(o Options) (*Store, error) {
 		o.Go("mapper", d.mapper.run)
 		d.keeper.poke() // the ring has one small file
 	}
+	s.startWatchdog()
 	return s, nil
 }
 
@@ -300,6 +304,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.upkeep.stop()
+	defer s.watchdog.stop() // last: closing syncs too
 	for _, l := range s.Logs() {
 		l.shut()
 	}

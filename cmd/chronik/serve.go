@@ -16,6 +16,7 @@ import (
 
 	"github.com/chronik-stream/chronik/admin"
 	"github.com/chronik-stream/chronik/broker"
+	"github.com/chronik-stream/chronik/logstore"
 )
 
 func newServeCommand() *cobra.Command {
@@ -103,7 +104,11 @@ func serve(ctx context.Context, o broker.Options, f *serveFlags, adminAsked bool
 			o.Logger.Warn("the admin server did not end in order", "error", err)
 		}
 	}
-	err = b.Close()
+	if errors.Is(failed, logstore.ErrStalled) {
+		err = closeWithin(b, o.DrainTimeout+stalledClose)
+	} else {
+		err = b.Close()
+	}
 	if errors.Is(err, broker.ErrDrainTimeout) {
 		// Said in the log; the logs themselves are closed in order.
 		o.Logger.Warn("some requests were not answered", "error", err)
@@ -113,6 +118,23 @@ func serve(ctx context.Context, o broker.Options, f *serveFlags, adminAsked bool
 		o.Logger.Info("stopped")
 	}
 	return errors.Join(failed, err)
+}
+
+// stalledClose is how long a broker may take to close, beyond its drain, when a
+// disk does not answer.
+const stalledClose = 5 * time.Second
+
+// closeWithin closes a broker whose disk hangs, as far as that goes: clients are
+// let go, and the process ends whether or not the disk comes back.
+func closeWithin(b *broker.Broker, limit time.Duration) error {
+	done := make(chan error, 1)
+	go func() { done <- b.Close() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit):
+		return fmt.Errorf("the broker did not close within %s; the next start recovers", limit)
+	}
 }
 
 // shareDescriptors divides RLIMIT_NOFILE: 55 % connections, 35 % segment

@@ -34,6 +34,8 @@ type serveFlags struct {
 	writeMode   string
 	weaker      bool
 	drain       time.Duration
+	stallWarn   time.Duration
+	stallExit   time.Duration
 	logLevel    string
 	logFormat   string
 	traceTo     string
@@ -65,6 +67,8 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.Float64Var(&f.traceSample, "trace-sample", 0, "share of requests to trace, 0 to 1; GET /v1/traces of the admin server shows the last")
 	p.DurationVar(&f.traceSlow, "trace-slow", 0, "trace each request that takes at least so long; 0 for none")
 	p.StringVar(&f.traceTo, "trace-endpoint", "", "send traces as OpenTelemetry spans over OTLP/HTTP, such as http://127.0.0.1:4318")
+	p.DurationVar(&f.stallWarn, "stall-unhealthy", 5*time.Second, "a sync that takes longer makes the broker unhealthy; negative: never")
+	p.DurationVar(&f.stallExit, "stall-exit", 20*time.Second, "a sync that takes longer ends the process; negative: never")
 	f.security.register(p)
 	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
@@ -105,6 +109,7 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 	if f.traceTo != "" && (f.traceSample == 0 && f.traceSlow == 0 || f.admin == "off") {
 		return o, fmt.Errorf("--trace-endpoint %s has nothing to send: it needs --trace-sample or --trace-slow, and the admin server (--admin-listen)", f.traceTo)
 	}
+	o.StallUnhealthy, o.StallExit = f.stallWarn, f.stallExit
 	switch f.durability {
 	case "commit":
 		o.Durability = logstore.Commit
