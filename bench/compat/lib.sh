@@ -1,6 +1,23 @@
 # Shared by the cases; sourced by run.
 
-free_port() { python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'; }
+# free_port prints a free port below those that the kernel gives to outgoing
+# connections, so that a broker that restarts finds its port again.
+free_port() {
+	python3 - <<-P
+	import random, socket
+	while True:
+	    try:
+	        with socket.socket() as s:
+	            port = random.randrange(21000, 32000)
+	            s.bind(("127.0.0.1", port))
+	            print(port)
+	            break
+	    except OSError:
+	        pass
+	P
+}
+# once NAME COMMAND… runs an installation while no other case runs it.
+once() { local lock=$COMPAT_WORK/$1.lock; shift; (flock 9; "$@") 9> "$lock"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
 skip() { echo "skipped: $*" >&2; exit 75; }
 same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
@@ -18,7 +35,7 @@ start_broker() {
 	local i
 	for i in $(seq 200); do
 		kill -0 "$BROKER_PID" 2>/dev/null || { cat "$COMPAT_TMP/broker.log"; fail "the broker ended at once"; }
-		grep -q ready "$COMPAT_TMP/broker.log" && curl -sf "http://$ADMIN/readyz" > /dev/null && return 0
+		grep -qs ready "$COMPAT_TMP/broker.log" && curl -sf "http://$ADMIN/readyz" > /dev/null && return 0
 		sleep 0.05
 	done
 	cat "$COMPAT_TMP/broker.log"; fail "the broker was not ready within 10 s"
@@ -39,23 +56,46 @@ restart_broker() { stop_broker "${1:-TERM}"; : > "$COMPAT_TMP/broker.log"; start
 # python_env NAME PACKAGE… gives the path of a venv's python with the packages.
 python_env() {
 	local dir=$COMPAT_WORK/venv-$1; shift
-	if [ ! -f "$dir/.complete" ]; then
-		python3 -m venv "$dir" >&2 || { apt_install python3-venv; python3 -m venv "$dir" >&2; }
-		"$dir/bin/pip" install -q "$@" >&2
-		touch "$dir/.complete"
-	fi
+	once "$(basename "$dir")" python_install "$dir" "$@" >&2 || exit
 	echo "$dir/bin/python"
 }
+python_install() {
+	local dir=$1; shift
+	[ ! -f "$dir/.complete" ] || return 0
+	python3 -m venv "$dir" || { apt_install python3-venv && python3 -m venv "$dir"; } || return
+	"$dir/bin/pip" install -q "$@" && touch "$dir/.complete"
+}
+
+# group_python, js_setup and go_member make the group members of each language
+# ready and say where they are.
+group_python() { python_env group kafka-python confluent-kafka crc32c lz4 python-snappy zstandard; }
+js_setup() { need node nodejs; need npm npm; once js js_install >&2 || exit; echo "$COMPAT_WORK/js"; }
+js_install() {
+	local js=$COMPAT_WORK/js; mkdir -p "$js"
+	cp "$COMPAT_HERE"/js/* "$js/"
+	cmp -s "$js/package.json" "$js/.complete" || { (cd "$js" && npm install --silent --no-audit --no-fund) && cp "$js/package.json" "$js/.complete"; }
+}
+go_member() { (cd "$COMPAT_HERE" && go build -o "$COMPAT_TMP/member" ./member) || exit; echo "$COMPAT_TMP/member"; }
 
 apt_install() {
 	command -v apt-get > /dev/null || skip "no apt-get here to install $*"
-	(apt-get install -y -qq "$@" || { apt-get update -qq && apt-get install -y -qq "$@"; }) > "$COMPAT_TMP/apt.log" 2>&1 || { cat "$COMPAT_TMP/apt.log"; fail "apt-get install $* failed"; }
+	once apt apt_get "$@" > "$COMPAT_TMP/apt.log" 2>&1 || { cat "$COMPAT_TMP/apt.log"; fail "apt-get install $* failed"; }
 }
+apt_get() { apt-get install -y -qq "$@" || { apt-get update -qq && apt-get install -y -qq "$@"; }; }
 need() { command -v "$1" > /dev/null || apt_install "$2"; }
 
 # kafka_setup lays Apache Kafka's tools out; kafka_tool runs one.
-kafka_setup() { need java openjdk-17-jre-headless; need mvn maven; "$COMPAT_ROOT/bench/peers/kafka/kafka" setup "$COMPAT_WORK/kafka"; }
+kafka_setup() { need java openjdk-17-jre-headless; need mvn maven; once kafka "$COMPAT_ROOT/bench/peers/kafka/kafka" setup "$COMPAT_WORK/kafka"; }
 kafka_tool() { "$COMPAT_ROOT/bench/peers/kafka/kafka" tool "$COMPAT_WORK/kafka" "$@"; }
+
+# each_under_load COMMAND… -- CLIENT… runs group_under_load for all clients at once;
+# a client's name is the last argument of its command.
+each_under_load() {
+	local command=(); while [ "$1" != -- ]; do command+=("$1"); shift; done; shift
+	local client; local -A pid
+	for client; do group_under_load "$client" "${command[@]}" "$client" & pid[$client]=$!; done
+	for client; do wait "${pid[$client]}" || fail "$client"; done
+}
 
 # group_under_load NAME COMMAND… runs members of one group while records come:
 # two members, a third that joins and leaves. A member is COMMAND BOOTSTRAP GROUP

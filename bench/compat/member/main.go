@@ -90,7 +90,12 @@ func (m member) franz(ctx context.Context, kind string) error {
 	for ctx.Err() == nil {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil && ctx.Err() == nil {
-			return err
+			// A broker that restarts ends the session; the client joins again by itself.
+			var session *kgo.ErrGroupSession
+			if !errors.As(err, &session) {
+				return err
+			}
+			fmt.Fprintln(os.Stderr, "session:", err)
 		}
 		var failed error
 		fetches.EachRecord(func(r *kgo.Record) { failed = errors.Join(failed, m.saw(r.Partition, r.Offset, r.Value)) })
@@ -138,8 +143,13 @@ func (m member) sarama(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
+		// A broker that restarts ends the session with an error; the next one joins again.
 		if err := group.Consume(ctx, []string{m.topic}, saramaHandler{m}); err != nil && ctx.Err() == nil {
-			return errors.Join(err, group.Close())
+			fmt.Fprintln(os.Stderr, "session:", err)
+			select {
+			case <-time.After(200 * time.Millisecond):
+			case <-ctx.Done():
+			}
 		}
 	}
 	return group.Close()

@@ -29,7 +29,7 @@ def going():
 
 if client == "kafka-python":
     from kafka import KafkaConsumer
-    from kafka.errors import CommitFailedError
+    from kafka.errors import KafkaError
 
     consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
                              enable_auto_commit=False, session_timeout_ms=10000, max_poll_interval_ms=20000)
@@ -41,8 +41,9 @@ if client == "kafka-python":
         if batch:
             try:
                 consumer.commit()
-            except CommitFailedError:
-                pass  # the group rebalanced meanwhile; the records will come again
+            except KafkaError as e:
+                # The group rebalanced meanwhile or the broker restarts: the records will come again.
+                print("commit:", e, file=sys.stderr)
     consumer.close()
 else:
     from confluent_kafka import Consumer, KafkaException
@@ -56,12 +57,14 @@ else:
     while going():
         messages = consumer.consume(500, 0.2)
         for m in messages:
-            assert m.error() is None, m.error()
+            if m.error() is not None:
+                assert m.error().retriable() or m.error().name() in ("_ALL_BROKERS_DOWN", "_TRANSPORT"), m.error()
+                continue
             sink.write(f"{m.partition()} {m.offset()} {m.value().decode()}\n")
         if messages:
             try:
                 consumer.commit(asynchronous=False)
             except KafkaException as e:
-                if not e.args[0].name().startswith(("REBALANCE", "ILLEGAL_GEN", "UNKNOWN_MEMBER", "STALE_MEMBER", "FENCED_MEMBER", "_ASSIGNMENT_LOST", "_NO_OFFSET")):
-                    raise
+                assert not e.args[0].fatal(), e
+                print("commit:", e, file=sys.stderr)
     consumer.close()
