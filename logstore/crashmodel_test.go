@@ -345,7 +345,7 @@ func (w *crashWorld) burst() {
 		}
 		raw, values := w.next(m, p)
 		done := make(chan error, 1)
-		a, err := m.l.Append(&Append{Batches: raw, Origin: Coordinator, Token: done, Now: 1})
+		a, err := m.l.Append(&Append{Batches: raw, Origin: Coordinator, Token: done, Now: 1, Guard: Unguarded})
 		if !w.ok("append", err) {
 			p.lost = true
 			continue
