@@ -158,13 +158,19 @@ func (p *produce) walk() walked {
 	}
 }
 
-// repack has a worker bring a batch to the topic's codec; the walk goes on
-// from there.
-func (p *produce) repack(records []byte, want int8, level int) {
+// repack has a worker bring a batch to the topic's codec and, for a compacted
+// topic, look for the keys in a compressed one; the walk goes on from there.
+func (p *produce) repack(records []byte, want int8, level int, keyed bool) {
 	rq := p.rq
 	rq.resume = p.goOn
 	rq.offload(func() kmsg.Response {
-		p.packed, p.packErr = recompress(records, want, level)
+		p.packed, p.packErr = records, nil
+		if keyed && batchCodec(records) != 0 {
+			p.packErr = checkKeys(records)
+		}
+		if p.packErr == nil && want != batchCodec(records) {
+			p.packed, p.packErr = recompress(records, want, level)
+		}
 		return nil
 	})
 }
@@ -221,10 +227,14 @@ func (p *produce) one(in codec.ProducePartition) walked {
 			return walkDone
 		}
 	}
-	if want := int8(target.topic.codec.Load()); want >= 0 && want != batchCodec(records) {
+	has, want := batchCodec(records), int8(target.topic.codec.Load())
+	if want < 0 {
+		want = has
+	}
+	if keyed := target.topic.keyed.Load(); want != has || keyed && has != 0 {
 		if p.packed == nil && p.packErr == nil {
 			p.parts = p.parts[:len(p.parts)-1]
-			p.repack(records, want, int(target.topic.level.Load()))
+			p.repack(records, want, int(target.topic.level.Load()), keyed)
 			return walkWorker
 		}
 		records = p.packed
@@ -239,7 +249,7 @@ func (p *produce) one(in codec.ProducePartition) walked {
 	}
 	p.packed, p.packErr = nil, nil
 	if err != nil {
-		part.refuseErr(err)
+		part.refuseAppend(err, target)
 	}
 	return walkDone
 }

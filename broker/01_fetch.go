@@ -101,6 +101,10 @@ func handleFetch(rq *request) kmsg.Response {
 	f.maxBytes = int64(max(min(req.MaxBytes, rq.s.b.settings.Load().fetchMaxBytes), 0))
 	f.maxBytes = rq.mostFetch(f.maxBytes)
 	f.minBytes = min(int64(req.MinBytes), f.maxBytes)
+	if f.req.Isolation&^1 != 0 && rq.version >= firstIDFetch {
+		f.refuse(errUnknownServer)
+		return nil
+	}
 	if code := f.enter(&it); code != errNone {
 		f.refuse(code)
 		return nil
@@ -115,6 +119,24 @@ func handleFetch(rq *request) kmsg.Response {
 	}
 	f.park()
 	return nil
+}
+
+const (
+	readCommitted = 1
+	// firstIDFetch is the first version that names topics by id.
+	firstIDFetch = 13
+	// firstLeaderHint is the first version that tells who leads (KIP-951).
+	firstLeaderHint = 16
+)
+
+// endpoints is this broker as a leader hint names it.
+func (rq *request) endpoints() []codec.Endpoint {
+	e := rq.brokerEntry()
+	self := codec.Endpoint{NodeID: e.NodeID, Host: e.Host, Port: e.Port}
+	if e.Rack != nil {
+		self.Rack = *e.Rack
+	}
+	return []codec.Endpoint{self}
 }
 
 // set takes over what a request says of a partition.
@@ -142,11 +164,20 @@ func (f *fetch) read() {
 func (f *fetch) readOne(fp *fetchPart, left int64) {
 	fp.divergingEpoch, fp.divergingEnd = -1, -1
 	fp.offsets = logstore.Offsets{LogStart: -1, HighWatermark: -1, LastStable: -1, LogEnd: -1}
+	if f.req.Isolation&^1 != 0 {
+		fp.code = errUnknownServer // what Kafka makes of IsolationLevel.forId
+		return
+	}
 	if fp.code = f.find(fp); fp.code != errNone {
 		return
 	}
 	log := fp.part.log
-	if fp.code = checkEpoch(fp.epoch, log.Epoch()); fp.code != errNone {
+	// Any epoch below 0 asks for no check here (FetchRequest.optionalEpoch).
+	if fp.code = checkEpoch(max(fp.epoch, noEpoch), log.Epoch()); fp.code != errNone {
+		return
+	}
+	if f.req.ReplicaID >= 0 {
+		fp.code = errNotLeaderOrFollower // no broker follows this one
 		return
 	}
 	if fp.part.topic.codec.Load() == codecZstd && f.rq.version < 10 {
@@ -173,7 +204,7 @@ func (f *fetch) readOne(fp *fetchPart, left int64) {
 	}
 	slice, err := log.Read(logstore.Read{
 		Offset: fp.offset, MaxBytes: int(min(int64(max(fp.maxBytes, 0)), left)), MinOne: minOne,
-		Committed: f.req.Committed, Cursor: &fp.cursor,
+		Committed: f.req.Isolation == readCommitted, Cursor: &fp.cursor,
 	})
 	if err != nil {
 		fp.code = f.readCode(err)
@@ -193,7 +224,7 @@ func (f *fetch) find(fp *fetchPart) errCode {
 	}
 	fp.part, fp.cursor = nil, logstore.Cursor{}
 	var t *topic
-	if f.rq.version >= 13 {
+	if f.rq.version >= firstIDFetch {
 		if t = s.b.topics.withID(fp.ref.ID); t == nil {
 			return errUnknownTopicID
 		}
@@ -214,10 +245,13 @@ func (f *fetch) find(fp *fetchPart) errCode {
 	return errNone
 }
 
-// checkEpoch is the check of KIP-320: -1 asks for none.
+// noEpoch asks for no check of a leader epoch.
+const noEpoch = -1
+
+// checkEpoch is the check of KIP-320.
 func checkEpoch(asked, current int32) errCode {
 	switch {
-	case asked < 0 || asked == current:
+	case asked == noEpoch || asked == current:
 		return errNone
 	case asked < current:
 		return errFencedLeaderEpoch
@@ -315,11 +349,16 @@ func (f *fetch) respond() {
 	var extra int64
 	var res codec.FetchResult
 	var aborted []codec.FetchAborted
+	var self []codec.Endpoint
 	for i, fp := range shown {
 		if i == 0 || !f.sameTopic(shown[i-1], fp) {
 			w.Topic(fp.ref, f.runLength(i))
 		}
-		aborted = fp.result(&res, aborted[:0], f.req.Committed, rq.s.b.opt.NodeID)
+		aborted = fp.result(&res, aborted[:0], &f.req)
+		if rq.version >= firstLeaderHint && fp.part != nil && (fp.code == errFencedLeaderEpoch || fp.code == errNotLeaderOrFollower) {
+			res.CurrentLeaderID, res.CurrentLeaderEpoch = rq.s.b.opt.NodeID, fp.part.log.Epoch()
+			self = rq.endpoints()
+		}
 		w.Partition(&res)
 		if fp.slice.Len > 0 {
 			out.Buf.B = w.Bytes()
@@ -336,7 +375,7 @@ func (f *fetch) respond() {
 			rq.failed = true
 		}
 	}
-	out.Buf.B = w.Finish(nil)
+	out.Buf.B = w.Finish(self)
 	codec.FinishResponse(out.Buf.B, extra)
 	f.loop.load.fetchedBytes.Add(extra)
 	f.leave()
@@ -347,18 +386,22 @@ func (f *fetch) respond() {
 	}
 }
 
-// result fills a partition's answer.
-func (fp *fetchPart) result(r *codec.FetchResult, aborted []codec.FetchAborted, committed bool, node int32) []codec.FetchAborted {
+// result fills a partition's answer. The aborted list is null for
+// read_uncommitted and for what the log refused, and empty for what no log was
+// asked for (FetchResponse.partitionResponse).
+func (fp *fetchPart) result(r *codec.FetchResult, aborted []codec.FetchAborted, req *codec.FetchRequest) []codec.FetchAborted {
 	*r = codec.FetchResult{
 		Partition: fp.index, ErrorCode: fp.code,
 		HighWatermark: fp.offsets.HighWatermark, LastStableOffset: fp.offsets.LastStable, LogStartOffset: fp.offsets.LogStart,
 		PreferredReadReplica: -1, DivergingEpoch: fp.divergingEpoch, DivergingEndOffset: fp.divergingEnd,
 		CurrentLeaderID: -1, CurrentLeaderEpoch: -1, RecordBytes: fp.slice.Len + int64(len(fp.converted)),
 	}
-	if fp.code == errFencedLeaderEpoch && fp.part != nil {
-		r.CurrentLeaderID, r.CurrentLeaderEpoch = node, fp.part.log.Epoch()
-	}
-	if committed {
+	switch {
+	case fp.code != errNone:
+		if fp.part == nil {
+			r.Aborted = noAborted
+		}
+	case req.Isolation == readCommitted:
 		for _, t := range fp.slice.Aborted {
 			aborted = append(aborted, codec.FetchAborted{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
 		}
@@ -372,7 +415,7 @@ func (fp *fetchPart) result(r *codec.FetchResult, aborted []codec.FetchAborted, 
 var noAborted = []codec.FetchAborted{}
 
 func (f *fetch) sameTopic(a, b *fetchPart) bool {
-	if f.rq.version >= 13 {
+	if f.rq.version >= firstIDFetch {
 		return a.ref.ID == b.ref.ID
 	}
 	return string(a.ref.Name) == string(b.ref.Name)

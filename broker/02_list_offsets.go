@@ -51,32 +51,48 @@ func (rq *request) listOffsets(r *kmsg.ListOffsetsRequest) kmsg.Response {
 		topic string
 		index int32
 	}
-	seen := map[key]bool{}
+	times := map[key]int{}
+	for i := range r.Topics {
+		for j := range r.Topics[i].Partitions {
+			times[key{r.Topics[i].Topic, r.Topics[i].Partitions[j].Partition}]++
+		}
+	}
+	at := map[string]int{} // where a topic stands in the answer
 	for i := range r.Topics {
 		in := &r.Topics[i]
-		out := kmsg.NewListOffsetsResponseTopic()
-		out.Topic = in.Topic
+		if len(in.Partitions) == 0 {
+			continue
+		}
+		if _, ok := at[in.Topic]; !ok {
+			at[in.Topic] = len(resp.Topics)
+			resp.Topics = append(resp.Topics, kmsg.ListOffsetsResponseTopic{Topic: in.Topic})
+		}
+		out := &resp.Topics[at[in.Topic]]
 		may := rq.mayTopic(auth.OpDescribe, in.Topic)
 		t := rq.s.b.topics.get(in.Topic)
 		for j := range in.Partitions {
 			q := &in.Partitions[j]
 			p := kmsg.NewListOffsetsResponseTopicPartition()
 			p.Partition, p.Offset, p.Timestamp, p.LeaderEpoch = q.Partition, -1, -1, -1
+			if times[key{in.Topic, q.Partition}] == 0 {
+				continue // answered
+			}
 			switch {
+			case r.IsolationLevel < 0 || r.IsolationLevel > 1:
+				p.ErrorCode = errUnknownServer // what Kafka makes of IsolationLevel.forId
 			case !may:
 				p.ErrorCode = errTopicAuthorization
-			case seen[key{in.Topic, q.Partition}]:
+			case times[key{in.Topic, q.Partition}] > 1:
 				p.ErrorCode = errInvalidRequest // the same partition twice
+				times[key{in.Topic, q.Partition}] = 0
 			case t == nil || t.partition(q.Partition) == nil:
 				p.ErrorCode = errUnknownTopicOrPartition
 			default:
 				rq.listOffset(t.partition(q.Partition), q, r.IsolationLevel == 1, &p)
 			}
-			seen[key{in.Topic, q.Partition}] = true
 			rq.failed = rq.failed || p.ErrorCode != errNone
 			out.Partitions = append(out.Partitions, p)
 		}
-		resp.Topics = append(resp.Topics, out)
 	}
 	return resp
 }

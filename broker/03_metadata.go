@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -28,6 +29,9 @@ var metadataAPI = api{
 const metadataOnLoop = 200
 
 func handleMetadata(rq *request, r *kmsg.MetadataRequest) kmsg.Response {
+	if resp := rq.metadataByID(r); resp != nil {
+		return resp
+	}
 	image := rq.s.b.cluster.Image()
 	all := r.Topics == nil || rq.version == 0 && len(r.Topics) == 0
 	if all {
@@ -53,6 +57,28 @@ func handleMetadata(rq *request, r *kmsg.MetadataRequest) kmsg.Response {
 		return rq.offload(func() kmsg.Response { return rq.metadata(r, image, false) })
 	}
 	return rq.metadata(r, image, false)
+}
+
+// metadataByID refuses v10 and v11 whole when any topic has an id or no name:
+// they have the fields, and lookup by id came with v12 (KafkaApis,
+// handleTopicMetadataRequest). The answer then is nothing but the refusal.
+func (rq *request) metadataByID(r *kmsg.MetadataRequest) kmsg.Response {
+	if rq.version != 10 && rq.version != 11 || !slices.ContainsFunc(r.Topics, func(t kmsg.MetadataRequestTopic) bool {
+		return t.Topic == nil || t.TopicID != [16]byte{}
+	}) {
+		return nil
+	}
+	resp := kmsg.NewPtrMetadataResponse()
+	for i := range r.Topics {
+		e := kmsg.NewMetadataResponseTopic()
+		e.Topic, e.TopicID, e.ErrorCode = new(string), r.Topics[i].TopicID, errInvalidRequest
+		if name := r.Topics[i].Topic; name != nil {
+			e.Topic = name
+		}
+		resp.Topics = append(resp.Topics, e)
+	}
+	rq.failed = true
+	return resp
 }
 
 func (rq *request) metadata(r *kmsg.MetadataRequest, image *cluster.Image, all bool) kmsg.Response {
@@ -81,10 +107,6 @@ func (rq *request) metadata(r *kmsg.MetadataRequest, image *cluster.Image, all b
 			continue
 		}
 		name := *in.Topic
-		if rq.version >= 10 && rq.version < 12 && in.TopicID != ([16]byte{}) {
-			resp.Topics = append(resp.Topics, topicError(name, errInvalidRequest))
-			continue
-		}
 		if seen[name] {
 			continue
 		}
@@ -145,10 +167,6 @@ func (rq *request) autoCreate(r *kmsg.MetadataRequest, names []string) []kmsg.Me
 }
 
 func (rq *request) topicByID(r *kmsg.MetadataRequest, id logstore.TopicID, image *cluster.Image) kmsg.MetadataResponseTopic {
-	if rq.version < 12 {
-		// Ids without names came with v12.
-		return topicError("", errInvalidRequest)
-	}
 	t := image.TopicByID(id)
 	if t == nil || !rq.mayTopic(auth.OpDescribe, t.Name) {
 		code := errUnknownTopicID

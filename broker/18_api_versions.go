@@ -25,7 +25,7 @@ var softwareName = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9]
 
 func handleApiVersions(rq *request) kmsg.Response {
 	resp := kmsg.NewPtrApiVersionsResponse()
-	if rq.version > rq.api.max {
+	if !rq.api.serves(rq.version) {
 		rq.version, rq.failed = 0, true
 		resp.ErrorCode = errUnsupportedVersion
 		resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{apiRange(rq.api)}

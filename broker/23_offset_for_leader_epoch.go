@@ -30,7 +30,12 @@ func handleOffsetForLeaderEpoch(rq *request, r *kmsg.OffsetForLeaderEpochRequest
 				p.ErrorCode = errUnknownTopicOrPartition
 			default:
 				log := t.partition(q.Partition).log
-				if p.ErrorCode = checkEpoch(q.CurrentLeaderEpoch, log.Epoch()); p.ErrorCode == errNone {
+				p.ErrorCode = checkEpoch(q.CurrentLeaderEpoch, log.Epoch())
+				switch {
+				case p.ErrorCode != errNone:
+				case q.LeaderEpoch < noEpoch: // older than the first epoch of any log
+					p.LeaderEpoch, p.EndOffset = q.LeaderEpoch, log.Offsets().LogStart
+				default:
 					p.LeaderEpoch, p.EndOffset = log.EndForEpoch(q.LeaderEpoch)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/auth"
+	"github.com/chronik-stream/chronik/cluster"
 )
 
 // DescribeProducers: v0 (KIP-664).
@@ -26,8 +27,11 @@ func handleDescribeProducers(rq *request, r *kmsg.DescribeProducersRequest) kmsg
 			switch {
 			case !may:
 				p.ErrorCode = errTopicAuthorization
+			case cluster.CheckTopicName(in.Topic) != nil:
+				p.ErrorCode, p.ErrorMessage = errInvalidTopic, message(cluster.CheckTopicName(in.Topic))
 			case t == nil || t.partition(index) == nil:
-				p.ErrorCode = errUnknownTopicOrPartition
+				err := refuse(errUnknownTopicOrPartition, "This server does not host this topic-partition.")
+				p.ErrorCode, p.ErrorMessage = err.code, &err.message
 			default:
 				for _, from := range t.partition(index).log.Producers() {
 					a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()

@@ -19,6 +19,8 @@ type topic struct {
 	codec atomic.Int32
 	// level is the level that the topic has for that codec.
 	level atomic.Int32
+	// keyed: the topic is compacted, and records without a key are refused.
+	keyed atomic.Bool
 	// starved: min.insync.replicas asks for more replicas than there are.
 	starved atomic.Bool
 	// parts is replaced when the topic grows.
@@ -125,7 +127,7 @@ func (ts *topics) remove(t *topic) {
 // is Store.OpenLog or Store.CreateLog) and gives them.
 func (b *Broker) openLogs(t *topic, ct *cluster.Topic, from int32, open func(logstore.LogSpec) (*logstore.Log, error)) ([]*partition, error) {
 	config := b.cluster.LogConfig(ct.Name)
-	b.readTopic(t, config.Codec)
+	b.readTopic(t, config)
 	image := b.cluster.Image()
 	parts := make([]*partition, 0, ct.Partitions-from)
 	for i := from; i < ct.Partitions; i++ {
@@ -150,15 +152,16 @@ func newTopic(ct *cluster.Topic) *topic {
 // reconfigure reads a topic's configuration again, after it changed.
 func (b *Broker) reconfigure(t *topic) {
 	config := b.cluster.LogConfig(t.name)
-	b.readTopic(t, config.Codec)
+	b.readTopic(t, config)
 	for _, p := range *t.parts.Load() {
 		p.log.SetConfig(config)
 	}
 }
 
-// readTopic reads what the broker itself goes by: the codec, its level and
-// min.insync.replicas.
-func (b *Broker) readTopic(t *topic, codec int8) {
+// readTopic reads what the broker itself goes by: the codec, its level, whether
+// records need keys, and min.insync.replicas.
+func (b *Broker) readTopic(t *topic, config logstore.LogConfig) {
+	codec := config.Codec
 	level := compress.DefaultLevel
 	if c := compress.Codec(codec); c == compress.Gzip || c == compress.LZ4 || c == compress.Zstd {
 		// Values were checked when they were set.
@@ -170,4 +173,5 @@ func (b *Broker) readTopic(t *topic, codec int8) {
 	least, err := strconv.Atoi(b.cluster.Topic(t.name, "min.insync.replicas"))
 	t.starved.Store(err == nil && least > 1)
 	t.codec.Store(int32(codec))
+	t.keyed.Store(config.Compact)
 }

@@ -30,8 +30,11 @@ func checkRecords(b []byte, version int16) ([]byte, errCode, string) {
 	case size < batchHeaderBytes:
 		return nil, errCorruptMessage, "The record batch is shorter than its header."
 	}
-	if rest := b[size:]; len(rest) >= overhead {
-		if n := int64(int32(binary.BigEndian.Uint32(rest[8:]))) + 12; n <= int64(len(rest)) {
+	if rest := b[size:]; len(rest) >= 12 {
+		switch n := int64(int32(binary.BigEndian.Uint32(rest[8:]))) + 12; {
+		case n < 12+14:
+			return nil, errCorruptMessage, "What follows the record batch is shorter than the smallest there is."
+		case len(rest) >= overhead && n <= int64(len(rest)):
 			return nil, errInvalidRecord, "A Produce request must have exactly one record batch for each partition."
 		}
 	}
@@ -78,6 +81,18 @@ func (part *producePart) refuse(code errCode, why string) {
 	part.res.ErrorCode, part.res.ErrorMessage = code, why
 	part.res.BaseOffset, part.res.LogAppendTime, part.res.LogStartOffset = -1, -1, -1
 	part.p.failed = true
+}
+
+// refuseAppend refuses what the log of target did not take. Kafka tells where
+// the log starts unless the batch was damaged or too large or there is no log
+// (ReplicaManager.appendToLocalLog).
+func (part *producePart) refuseAppend(err error, target *partition) {
+	part.refuseErr(err)
+	switch part.res.ErrorCode {
+	case errCorruptMessage, errMessageTooLarge, errRecordListTooLarge, errStorage, errNotLeaderOrFollower:
+	default:
+		part.res.LogStartOffset = target.log.Offsets().LogStart
+	}
 }
 
 func (part *producePart) refuseErr(err error) {

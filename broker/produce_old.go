@@ -67,7 +67,7 @@ func (p *produce) oneOld(part *producePart, target *partition, set []byte) walke
 	}
 	p.packed, p.packErr, p.converted = nil, nil, false
 	if err != nil {
-		part.refuseErr(err)
+		part.refuseAppend(err, target)
 	}
 	return walkDone
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chronik-stream/chronik/codec/compress"
 	"github.com/chronik-stream/chronik/codec/record"
+	"github.com/chronik-stream/chronik/logstore"
 )
 
 // maxUnpacked bounds what a batch may decompress to: a few hundred bytes can
@@ -24,6 +25,8 @@ func recompress(in []byte, want int8, level int) ([]byte, error) {
 	}
 	payload, err := b.Payload(nil, maxUnpacked)
 	switch {
+	case errors.Is(err, record.ErrCodec):
+		return nil, refuse(errUnsupportedCompression, fmt.Sprintf("There is no compression codec %d.", b.Codec()))
 	case errors.Is(err, record.ErrTooLarge):
 		return nil, refuse(errMessageTooLarge, fmt.Sprintf("The record batch decompresses to more than %d bytes.", maxUnpacked))
 	case err != nil:
@@ -39,4 +42,24 @@ func recompress(in []byte, want int8, level int) ([]byte, error) {
 	out[22] = out[22]&^7 | byte(want)
 	record.Batch(out).SetCRC()
 	return out, nil
+}
+
+// checkKeys looks into a compressed batch for records without a key, which a
+// compacted topic does not take. Takes long: not on a loop.
+func checkKeys(in []byte) error {
+	_, err := record.Validate(in, &record.Rules{Client: true, NeedKeys: true, Inflate: maxUnpacked})
+	var bad *record.InvalidRecords
+	switch {
+	case errors.As(err, &bad):
+		out := &logstore.InvalidRecords{Err: fmt.Errorf("%w: %w", logstore.ErrInvalidRecord, err)}
+		for _, r := range bad.Records {
+			out.Records = append(out.Records, logstore.RecordError{Index: r.Index, Message: r.Err.Error()})
+		}
+		return out
+	case errors.Is(err, record.ErrDecompress):
+		return refuse(errCorruptMessage, fmt.Sprintf("The record batch cannot be decompressed: %v.", err))
+	case errors.Is(err, record.ErrTooLarge):
+		return refuse(errMessageTooLarge, fmt.Sprintf("The record batch decompresses to more than %d bytes.", maxUnpacked))
+	}
+	return nil // anything else is the log's to refuse
 }

@@ -111,6 +111,8 @@ type api struct {
 	handle func(rq *request) kmsg.Response
 }
 
+func (a *api) serves(version int16) bool { return version >= a.min && version <= a.max }
+
 // decoded makes a handler of a function that takes its API's request type.
 func decoded[R kmsg.Request](f func(rq *request, r R) kmsg.Response) func(*request) kmsg.Response {
 	return func(rq *request) kmsg.Response {

@@ -91,9 +91,9 @@ func (h handler) Frame(c netloop.Conn, f netloop.Frame) {
 	switch {
 	case a == nil:
 		err = fmt.Errorf("%w: key %d version %d", errUnknownAPI, hdr.Key, hdr.Version)
-	case hdr.Key == keyApiVersions && hdr.Version > a.max:
+	case hdr.Key == keyApiVersions && !a.serves(hdr.Version):
 		// Answered in version 0, its body not looked at (KIP-511).
-	case hdr.Version < a.min || hdr.Version > a.max:
+	case !a.serves(hdr.Version):
 		err = fmt.Errorf("%w: %s (key %d) is served in versions %d to %d, the request has %d", errBadVersion, a.name, hdr.Key, a.min, a.max, hdr.Version)
 	default:
 		err = s.mayAsk(a)

@@ -17,7 +17,7 @@ type FetchRequest struct {
 	MaxWaitMillis int32
 	MinBytes      int32
 	MaxBytes      int32 // v3+; otherwise math.MaxInt32
-	Committed     bool  // isolation level read_committed (v4+)
+	Isolation     int8  // v4+: 0 read_uncommitted, 1 read_committed; otherwise 0
 	SessionID     int32 // v7+; otherwise 0
 	SessionEpoch  int32 // v7+; otherwise -1
 	// Rack (v11+) and ClusterID (v12+) alias the body; nil when absent.
@@ -139,7 +139,7 @@ func ParseFetch(version int16, body []byte) (FetchRequest, FetchIter, error) {
 		req.MaxBytes = r.int32()
 	}
 	if version >= 4 {
-		req.Committed = r.int8() == 1
+		req.Isolation = r.int8()
 	}
 	if version >= 7 {
 		req.SessionID = r.int32()

@@ -17,10 +17,13 @@ func sameFetch(t *testing.T, version int16, body []byte, want *kmsg.FetchRequest
 	}
 	expect := FetchRequest{
 		ReplicaID: want.ReplicaID, ReplicaEpoch: -1, MaxWaitMillis: want.MaxWaitMillis, MinBytes: want.MinBytes,
-		MaxBytes: math.MaxInt32, SessionEpoch: -1, Committed: want.IsolationLevel == 1, Topics: len(want.Topics),
+		MaxBytes: math.MaxInt32, SessionEpoch: -1, Topics: len(want.Topics),
 	}
 	if version >= 3 {
 		expect.MaxBytes = want.MaxBytes
+	}
+	if version >= 4 {
+		expect.Isolation = want.IsolationLevel
 	}
 	if version >= 7 {
 		expect.SessionID, expect.SessionEpoch = want.SessionID, want.SessionEpoch
@@ -73,7 +76,7 @@ func sameFetch(t *testing.T, version int16, body []byte, want *kmsg.FetchRequest
 
 func equalFetch(a, b FetchRequest) bool {
 	return a.ReplicaID == b.ReplicaID && a.ReplicaEpoch == b.ReplicaEpoch && a.MaxWaitMillis == b.MaxWaitMillis &&
-		a.MinBytes == b.MinBytes && a.MaxBytes == b.MaxBytes && a.Committed == b.Committed && a.SessionID == b.SessionID &&
+		a.MinBytes == b.MinBytes && a.MaxBytes == b.MaxBytes && a.Isolation == b.Isolation && a.SessionID == b.SessionID &&
 		a.SessionEpoch == b.SessionEpoch && a.Topics == b.Topics && a.Partitions == b.Partitions && a.Forgotten == b.Forgotten
 }
 

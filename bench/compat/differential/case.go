@@ -27,7 +27,7 @@ type Step struct {
 	On int
 	// Keep takes from the answer what later steps need.
 	Keep func(resp kmsg.Response, v *Vars)
-	// Until asks again, for at most ten seconds, until it is content.
+	// Until asks again, for at most five seconds, until it is content.
 	Until func(resp kmsg.Response) bool
 	// Silent is for requests that are not answered.
 	Silent bool

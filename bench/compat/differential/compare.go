@@ -23,7 +23,7 @@ type Difference struct {
 
 // String is the difference as a row of FINDINGS.md has it, but for API and versions.
 func (d Difference) String() string {
-	s := fmt.Sprintf("%s | %s | %s | %s", d.Case, d.Path, d.Kafka, d.Chronik)
+	s := fmt.Sprintf("%s | %s | %s | %s", d.Case, withoutNames(d.Path), d.Kafka, d.Chronik)
 	if d.Texts != "" {
 		s += "   " + d.Texts
 	}
@@ -31,6 +31,17 @@ func (d Difference) String() string {
 }
 
 var elementName = regexp.MustCompile(`\[[^\]]*\]`)
+
+// withoutNames is a path without the names of elements that a case made for
+// itself: those that differ from version to version.
+func withoutNames(path string) string {
+	return elementName.ReplaceAllStringFunc(path, func(name string) string {
+		if strings.ContainsAny(name, "-") {
+			return "[]"
+		}
+		return name
+	})
+}
 
 // Compare has the case with both brokers and tells what differs. The number of
 // answers compared is the second result.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -70,7 +71,11 @@ func compare(t *testing.T, key int16, cases func(version int16) []Case) {
 	at := map[string][]int16{} // the versions in which it differs, by what differs
 	for _, v := range versions(key) {
 		for _, c := range cases(v) {
+			began := time.Now()
 			found, compared := Compare(kafka, chronik, c)
+			if took := time.Since(began); took > 2*time.Second {
+				t.Logf("v%d %s took %v", v, c.Name, took)
+			}
 			n += compared
 			for _, d := range found {
 				if f := Explained(findings, d); f != nil {
@@ -116,3 +121,6 @@ func TestZFindings(t *testing.T) {
 		}
 	}
 }
+
+// ordered are the names of a table of cases, always in the same order.
+func ordered[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

@@ -23,7 +23,7 @@ var versionRange = regexp.MustCompile(`^(\w+|\*)(?: v(\d+)(?:-(\d+))?)?$`)
 
 // ReadFindings reads the tables of a file: rows of API and versions, case,
 // path, Kafka's value, Chronik's value, why. In all but the last * stands for
-// anything, and names of elements are left out of paths.
+// anything; names of elements may be left out of paths.
 func ReadFindings(file string) ([]*Finding, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -66,7 +66,7 @@ func ReadFindings(file string) ([]*Finding, error) {
 func Explained(findings []*Finding, d Difference) *Finding {
 	for _, f := range findings {
 		if (f.API == "*" || f.API == d.API) && d.Version >= f.Min && d.Version <= f.Max && like(f.Case, d.Case) &&
-			like(f.Path, elementName.ReplaceAllString(d.Path, "[]")) && like(f.Kafka, d.Kafka) && like(f.Chronik, d.Chronik) {
+			(like(f.Path, elementName.ReplaceAllString(d.Path, "[]")) || like(f.Path, d.Path)) && like(f.Kafka, d.Kafka) && like(f.Chronik, d.Chronik) {
 			return f
 		}
 	}

@@ -156,9 +156,12 @@ func (f *flattener) scalar(path, field string, x reflect.Value) string {
 			return "own-port"
 		}
 		for _, v := range f.vars.ints {
-			if v.value == n {
+			if field == "SessionID" && v.value == n {
 				return "$" + v.name
 			}
+		}
+		if field == "SessionID" && n > 0 {
+			return "some-session"
 		}
 	case reflect.Int64:
 		return f.long(field, x.Int())
@@ -200,9 +203,12 @@ func (f *flattener) id(id [16]byte) string {
 
 func (f *flattener) long(field string, n int64) string {
 	for _, v := range f.vars.longs {
-		if v.value == n {
+		if field == "ProducerID" && v.value == n {
 			return "$" + v.name
 		}
+	}
+	if field == "BaseOffset" && n >= 0 {
+		return "appended" // a Fetch at the end compares where
 	}
 	if now := clock(); n > now-day && n < now+day {
 		return "now"

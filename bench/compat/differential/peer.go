@@ -18,7 +18,7 @@ import (
 const ClientID = "differential"
 
 // patience is how long an answer may take.
-const patience = 10 * time.Second
+const patience = 5 * time.Second
 
 // Peer is one of the two brokers.
 type Peer struct {

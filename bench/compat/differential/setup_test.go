@@ -121,8 +121,10 @@ func setupRecords(p *Peer) error {
 	b := NewBatch("with", "headers")
 	b.Header, b.Keys, b.Time = "name", []string{"k1", "k2"}, b.Time+10000
 	add("t", 0, b)
-	for range 2 {
-		add("cut", 0, NewBatch("a", "b", "c"))
+	for i := range int64(2) {
+		b := NewBatch("a", "b", "c")
+		b.Time += i * 1000
+		add("cut", 0, b)
 	}
 	add("append", 0, NewBatch("x"))
 	del := kmsg.NewPtrDeleteRecordsRequest()
