@@ -67,8 +67,9 @@ type Options struct {
 	// CheckpointEvery is the longest time between checkpoints. Default 30 s.
 	CheckpointEvery time.Duration
 	// DirectBytes is how many bytes a log must have in one group to be synced
-	// in its segments rather than journaled. Default 256 KiB; negative: never,
-	// but for what the journal cannot hold.
+	// in its segments rather than journaled. Default: what the disk's syncs,
+	// measured at the start, make cheaper; negative: never, but for what the
+	// journal cannot hold.
 	DirectBytes int64
 	// DiskReserve is the free space below which clients' appends are refused.
 	// Default max(1 GiB, 2 %), at most 10 % of the disk; negative: none.

@@ -275,7 +275,7 @@ func (c *committer) route(batch []entry) {
 		st.to = e.end
 		st.strong = st.strong || e.mode == Commit
 	}
-	directs := 0
+	directs, least := 0, c.directMin()
 	for _, l := range c.logs {
 		st := &l.commit
 		if st.first < 0 {
@@ -285,7 +285,7 @@ func (c *committer) route(batch []entry) {
 		case !st.strong && st.mode == OS:
 			// OS mode: nothing but the write that Append did.
 		case st.first != st.journaled || st.big+groupHeader+frameHeader+8 > c.d.journal.maxPayload() ||
-			(st.strong && st.bytes >= c.d.store.directMin() && directs < maxDirectSyncs):
+			(st.strong && st.bytes >= least && directs < maxDirectSyncs):
 			st.direct = true
 			directs++
 		default:

@@ -130,6 +130,8 @@ func (d *dir) read() error {
 	if d.journal, err = newJournal(disk, jpath, d.id, generation, d.store.opt.JournalMax, img.number+1, img.files, d.store.logger); err != nil {
 		return img.abandon(err)
 	}
+	cost := &d.journal.cost
+	d.store.logger.Debug("the disk's syncs were measured", "dir", jpath, "grown", cost.grown, "small", cost.small, "large", cost.large, "direct_from", cost.direct())
 	d.image = img
 	if !known {
 		d.clean = true // nothing was ever here but perhaps Kafka's own logs

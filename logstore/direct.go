@@ -7,10 +7,21 @@ import (
 
 // The direct path (rule 4): the log's segments are synced instead of its bytes
 // journaled. It is taken by a log with many bytes in one group, where writing
-// them twice costs more than a sync of their own; by one whose next frame
+// them twice costs more than a sync of their own (diskcost.go); by one whose next frame
 // would not follow its last (its mode was weaker before); and by what the
 // journal cannot hold. The cycle waits for it, so no frame of the log is
 // written while it runs.
+
+// directMin is the least bytes of a log in one group that go the direct path.
+func (c *committer) directMin() int64 {
+	switch n := c.d.store.opt.DirectBytes; {
+	case n < 0:
+		return 1<<63 - 1
+	case n > 0:
+		return n
+	}
+	return c.d.journal.cost.direct()
+}
 
 // work syncs direct logs until the committer ends.
 func (c *committer) work() {

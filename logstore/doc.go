@@ -86,7 +86,7 @@
 //	epochs.go          leader-epoch-checkpoint
 //	queue.go           the bounded queue before the committer
 //	committer.go       group commit; company.go: whom a cycle waits for;
-//	                   direct.go: segments synced directly
+//	                   direct.go: segments synced directly; diskcost.go: when
 //	journal.go         the ring; journalformat.go: its bytes; journalread.go
 //	checkpoint.go      recovery points move up; checkpointfile.go: the file
 //	recovery.go        one log after an unclean stop

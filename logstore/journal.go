@@ -47,6 +47,7 @@ type journal struct {
 	generation uint32
 	max        int64
 	logger     *slog.Logger
+	cost       diskCost // written once, by newJournal
 
 	// Committer only.
 	build groupBuilder
@@ -105,17 +106,13 @@ func (j *journal) makeFile(size int64) (*ringFile, error) {
 		return nil, fmt.Errorf("create journal file: %w", err)
 	}
 	h := journalHeader{j.dir, j.generation, number}
-	_, err = f.WriteAt(h.encode(), 0)
-	zero := make([]byte, 256<<10)
-	for off := int64(journalBlock); off < size && err == nil; off += int64(len(zero)) {
-		_, err = f.WriteAt(zero[:min(int64(len(zero)), size-off)], off)
-		// In pieces, so that no commit waits behind the flush of a whole file.
-		if err == nil && (off/int64(len(zero)))%16 == 15 {
-			err = f.Datasync()
+	if _, err = f.WriteAt(h.encode(), 0); err == nil {
+		if j.cur == nil {
+			// The start waits for this one; its filling tells what the disk is like.
+			j.cost, err = measureCost(f, size)
+		} else {
+			err = fillZeros(f, size)
 		}
-	}
-	if err == nil {
-		err = f.Sync()
 	}
 	if err == nil {
 		err = j.fs.SyncDir(j.path)
@@ -127,6 +124,24 @@ func (j *journal) makeFile(size int64) (*ringFile, error) {
 	}
 	r := &ringFile{file: f, name: name, blocks: int(size / journalBlock), number: number}
 	return r, r.direct(j.fs)
+}
+
+// fillZeros writes a file behind its header, in pieces, so that no commit waits
+// behind the flush of a whole file.
+func fillZeros(f vfs.File, size int64) error {
+	const pieces = 16 // a sync
+	zero := make([]byte, 256<<10)
+	for i, off := 1, int64(journalBlock); off < size; i++ {
+		n, err := f.WriteAt(zero[:min(int64(len(zero)), size-off)], off)
+		if err == nil && i%pieces == 0 {
+			err = f.Datasync()
+		}
+		if err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return f.Sync()
 }
 
 // direct opens the file again past the page cache: a group is written once and

@@ -56,7 +56,6 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.WindowBudget, 256<<20)
 	setDefault(&o.SegmentWrite, "auto")
 	setDefault(&o.CheckpointEvery, 30*time.Second)
-	setDefault(&o.DirectBytes, 256<<10)
 	setDefault(&o.StallUnhealthy, 5*time.Second)
 	setDefault(&o.StallExit, 20*time.Second)
 	o.Upkeep = o.Upkeep.withDefaults()
@@ -385,14 +384,6 @@ func (d *dir) closeCleanly() error {
 	}
 	marker := filepath.Join(d.logs, fileCleanShutdown)
 	return atomicWrite(d.store.fs, marker, []byte(`{"version":0,"brokerEpoch":-1}`))
-}
-
-// directMin is the least bytes of a log in one group that go the direct path.
-func (s *Store) directMin() int64 {
-	if s.opt.DirectBytes < 0 {
-		return 1<<63 - 1
-	}
-	return s.opt.DirectBytes
 }
 
 // nowMs is the wall clock.
