@@ -85,11 +85,7 @@ func Churn(ctx context.Context, t Target, rate float64, workers int, duration ti
 	err := r.all(ctx, func(ctx context.Context, n int) error {
 		w := &worker{r: r, hist: NewLatency()}
 		defer w.merge()
-		begin := time.Now()
-		if rate > 0 { // the workers take turns
-			begin = begin.Add(time.Duration(float64(n) / rate * float64(time.Second)))
-		}
-		p := newPace(rate/float64(workers), begin)
+		p := r.load.pace(n, rate)
 		for {
 			due, ok := p.next(ctx)
 			if !ok {

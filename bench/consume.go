@@ -38,33 +38,46 @@ func Consume(ctx context.Context, t Target, rd Read) (*Result, error) {
 	}
 	r := newRun(t, Load{Topic: rd.Topic, Producers: rd.Consumers, Records: want, Duration: time.Hour})
 	err = r.all(ctx, func(ctx context.Context, n int) error {
-		share := map[int32]kgo.Offset{}
-		for p := range held {
-			if int(p)%rd.Consumers == n {
-				share[p] = kgo.NewOffset().AtStart()
+		share, left := map[int32]span{}, int64(0)
+		for p, s := range held {
+			if int(p)%rd.Consumers == n && s.end > s.start {
+				share[p] = s
+				left += s.end - s.start
 			}
 		}
 		if len(share) == 0 {
 			return nil
 		}
-		client, err := t.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{rd.Topic: share}),
-			kgo.FetchMaxBytes(50<<20), kgo.FetchMaxPartitionBytes(4<<20))
+		// Markers of transactions count towards the end, and are not records.
+		client, err := t.client(append(consumeFrom(rd.Topic, share, func(s span) int64 { return s.start }), kgo.KeepControlRecords())...)
 		if err != nil {
 			return err
 		}
 		defer client.Close()
-		for r.records.Load() < want {
+		for left > 0 && r.records.Load() < want {
 			pollCtx, cancel := context.WithTimeout(ctx, rd.MaxWait)
 			fetches := client.PollFetches(pollCtx)
 			cancel()
 			if err := fetches.Err(); err != nil {
-				if ctx.Err() == nil && r.records.Load() < want {
+				if ctx.Err() == nil {
 					return fmt.Errorf("after %d of %d records: %w", r.records.Load(), want, err)
 				}
 				return nil
 			}
 			var n, bytes int64
-			fetches.EachRecord(func(rec *kgo.Record) { n++; bytes += int64(len(rec.Key) + len(rec.Value)) })
+			fetches.EachRecord(func(rec *kgo.Record) {
+				if !rec.Attrs.IsControl() {
+					n++
+					bytes += int64(len(rec.Key) + len(rec.Value))
+				}
+				// What lies between this record and the one before was compacted away.
+				if s := share[rec.Partition]; rec.Offset >= s.start && s.start < s.end {
+					next := min(rec.Offset+1, s.end)
+					left -= next - s.start
+					s.start = next
+					share[rec.Partition] = s
+				}
+			})
 			r.records.Add(n)
 			r.bytes.Add(bytes)
 		}

@@ -244,7 +244,11 @@ func (r *run) kgoProducer(ctx context.Context, n int) error {
 	w := &worker{r: r, hist: NewLatency()}
 	defer w.merge()
 	var mu sync.Mutex // callbacks come from several goroutines
-	p := newPace(l.Rate/float64(l.Producers), time.Now())
+	// A client that connects with its first record would be measured connecting.
+	if err := client.Ping(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("connecting to %s: %w", r.target.Bootstrap, err)
+	}
+	p := l.pace(n, l.Rate)
 	sequence := uint64(0)
 	inTxn := 0
 	for {
@@ -297,6 +301,15 @@ func (r *run) kgoProducer(ctx context.Context, n int) error {
 		return fmt.Errorf("flushing what was sent: %w", err)
 	}
 	return nil
+}
+
+// pace is producer n's share of a rate of all; the producers take turns.
+func (l Load) pace(n int, rate float64) *pace {
+	start := time.Now()
+	if rate > 0 {
+		start = start.Add(time.Duration(float64(n) / rate * float64(time.Second)))
+	}
+	return newPace(rate/float64(l.Producers), start)
 }
 
 // commitTransaction waits for what was sent and commits: the client ends a

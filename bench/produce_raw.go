@@ -33,7 +33,7 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 	w := &worker{r: r, hist: NewLatency()}
 	defer w.merge()
 	batch, bytes := int64(l.RawBatch), int64(l.RawBatch*l.RecordSize)
-	p := newPace(l.Rate/float64(l.Producers)/float64(l.RawBatch), time.Now())
+	p := l.pace(n, l.Rate/float64(l.RawBatch))
 	if l.NoAcks {
 		for {
 			due, ok := p.next(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -40,11 +41,19 @@ func Transactions(ctx context.Context, t Target, l Load) (*Result, error) {
 			if err := client.BeginTransaction(); err != nil {
 				return fmt.Errorf("beginning a transaction: %w", err)
 			}
+			var failed atomic.Pointer[error]
 			for range l.Transaction {
-				client.Produce(whole, &kgo.Record{Value: value}, nil)
+				client.Produce(whole, &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
+					if err != nil {
+						failed.Store(&err)
+					}
+				})
 			}
 			if err := commitTransaction(whole, client); err != nil {
 				return err
+			}
+			if err := failed.Load(); err != nil {
+				return fmt.Errorf("producing in a transaction: %w", *err)
 			}
 			w.done(due, time.Now(), 1, int64(l.Transaction*l.RecordSize), nil)
 		}

@@ -226,6 +226,7 @@ func (r *txnRun) session(ctx context.Context, s *kgo.GroupTransactSession, h *tx
 			h.drop(attempt)
 		}
 		var sent int64
+		var refused atomic.Bool
 		fetches.EachRecord(func(in *kgo.Record) {
 			p.polled(h, in.Partition, in.Offset)
 			v, err := strconv.ParseInt(string(in.Value), 10, 64)
@@ -236,7 +237,11 @@ func (r *txnRun) session(ctx context.Context, s *kgo.GroupTransactSession, h *tx
 			if err != nil {
 				return // cannot happen: three numbers
 			}
-			s.Produce(ctx, &kgo.Record{Value: body, Partition: in.Partition}, nil)
+			s.Produce(ctx, &kgo.Record{Value: body, Partition: in.Partition}, func(_ *kgo.Record, err error) {
+				if err != nil {
+					refused.Store(true)
+				}
+			})
 			sent++
 		})
 		h.carried(attempt, sent)
@@ -249,6 +254,11 @@ func (r *txnRun) session(ctx context.Context, s *kgo.GroupTransactSession, h *tx
 			return true
 		}
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		// A transaction of which a record was not taken must not be committed.
+		if err := s.Client().Flush(end); err != nil || refused.Load() {
+			abort = true
+			h.drop(attempt)
+		}
 		committed, err := s.End(end, kgo.TransactionEndTry(!abort))
 		cancel()
 		switch {

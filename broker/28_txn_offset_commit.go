@@ -96,8 +96,7 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 	}
 	verify := b.cluster.BrokerBool("transaction.partition.verification.enable")
 	guard := logstore.Unguarded
-	if verify || r.Version >= 5 {
-		// Before the coordinator is asked; see produce_txn.go.
+	take := func() {
 		guard, _ = log.Guard(r.ProducerID, r.ProducerEpoch, record.NoSequence, rq.received.UnixMilli())
 	}
 	commit := func(code int16) {
@@ -110,8 +109,12 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 	parts := []txn.Partition{part}
 	switch {
 	case r.Version >= 5:
-		b.txns.Load().AddPartitions(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, 2, commit)
+		b.txns.Load().AddPartitions(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, 2, func(code int16) {
+			take() // when it has answered; see produce.enlist
+			commit(code)
+		})
 	case verify:
+		take() // before it is asked
 		b.txns.Load().Verify(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, func(code int16, missing map[txn.Partition]bool) {
 			switch {
 			case code == errNone && missing[part]:

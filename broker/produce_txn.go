@@ -52,6 +52,14 @@ func (p *produce) enlist(target *partition, records []byte) (walked, logstore.Gu
 		case p.txn.missing[name]:
 			return walkDone, 0, verifyFailure(p.rq.version >= 11)
 		}
+		if p.txnV2() {
+			// The coordinator waits until the markers of the transaction before
+			// are written, and they use up a guard that is older. One that is
+			// taken now is no weaker: when this transaction has ended meanwhile
+			// its marker has a higher epoch than the batch.
+			guard, _ := p.guard(target, records)
+			return walkDone, guard, errNone
+		}
 		return walkDone, p.txn.guards[name], errNone
 	}
 	guard, open := p.guard(target, records)

@@ -153,6 +153,28 @@ func TestTransactionV2(t *testing.T) {
 	c.state("CompleteAbort")
 }
 
+// TestTransactionV2AtOnce begins each transaction before the markers of the one
+// before are written: nothing of it is refused.
+func TestTransactionV2AtOnce(t *testing.T) {
+	b := run(t, nil)
+	id := makeTopic(t, b, "t", 2, nil)
+	c := beginTxn(t, b, "at once")
+	for n := range 300 {
+		got := []int16{errConcurrentTransactions}
+		for got[0] == errConcurrentTransactions { // clients try again after it
+			got = c.produce(12, id, &c.id, c.batch(c.pid, c.epoch, 0, true), c.batch(c.pid, c.epoch, 0, true))
+		}
+		if got[0] != errNone || got[1] != errNone {
+			t.Fatalf("transaction %d: %d", n, got)
+		}
+		end := c.end(5, n%2 == 0)
+		if end.ErrorCode != errNone {
+			t.Fatalf("the end of transaction %d: %d", n, end.ErrorCode)
+		}
+		c.epoch = end.ProducerEpoch
+	}
+}
+
 // TestTransactionV1 holds the codes of clients that add partitions themselves.
 func TestTransactionV1(t *testing.T) {
 	b := run(t, nil)

@@ -1,13 +1,10 @@
 package compare
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/chronik-stream/chronik/bench"
@@ -117,7 +114,7 @@ func (i *instance) goroutines(ctx context.Context) (float64, error) {
 	if i.admin == "" {
 		return 0, nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.admin+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.admin+"/debug/pprof/goroutine?debug=1", nil)
 	if err != nil {
 		return 0, err
 	}
@@ -126,16 +123,11 @@ func (i *instance) goroutines(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
+	var n float64
+	if _, err := fmt.Fscanf(resp.Body, "goroutine profile: total %g", &n); err != nil {
+		return 0, fmt.Errorf("the profile of goroutines (HTTP %d) tells no total: %w", resp.StatusCode, err)
 	}
-	for line := range bytes.Lines(text) {
-		if rest, ok := bytes.CutPrefix(line, []byte("go_goroutines ")); ok {
-			return strconv.ParseFloat(string(bytes.TrimSpace(rest)), 64)
-		}
-	}
-	return 0, errors.New("/metrics has no go_goroutines")
+	return n, nil
 }
 
 // restarts fills a broker of its own and starts it again, after a clean stop

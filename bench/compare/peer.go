@@ -118,7 +118,8 @@ func (i *instance) startChronik(ctx context.Context) error {
 		return err
 	}
 	i.addr, i.admin = fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1)
-	i.args = append([]string{"serve", "--data-dir", filepath.Join(i.dir, "data"), "--admin-listen", i.admin, "-c", deleteDelay}, i.peer.Args...)
+	i.args = append([]string{"serve", "--data-dir", filepath.Join(i.dir, "data"), "--admin-listen", i.admin, "--pprof", "-c", deleteDelay,
+		"-c", "group.initial.rebalance.delay.ms=0"}, i.peer.Args...) // Kafka's script has it as well
 	if i.peer.Secure {
 		keys, err := i.secure(port, port+2, "")
 		if err != nil {

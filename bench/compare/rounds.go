@@ -74,6 +74,10 @@ func (m *measurement) starts(ctx context.Context, picked []cell) {
 // startIdle starts a peer and reads what it uses when it has come to rest.
 func (m *measurement) startIdle(ctx context.Context, p Peer) (*instance, sample, error) {
 	i, err := m.o.start(ctx, p)
+	if err != nil && ctx.Err() == nil { // somebody may have taken its port
+		m.o.Progress(fmt.Sprintf("%s, once more after: %v", p.Name, err))
+		i, err = m.o.start(ctx, p)
+	}
 	if err != nil {
 		return nil, sample{}, err
 	}
