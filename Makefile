@@ -9,7 +9,7 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash verify-crash compat compat-matrix conformance differential bench bench-compare bench-compare-more bench-diff clean
+.PHONY: help build run test test-fast race lint fuzz crash verify-crash attack compat compat-matrix conformance differential bench bench-compare bench-compare-more bench-diff clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -52,6 +52,9 @@ compat: build ## foreign clients against bin/chronik (installs them itself)
 
 compat-matrix: build ## client by version, old and new: produce, consume, group, each codec; writes README.md's table (ONLY='sarama|Java' for a part, unwritten)
 	cd bench/compat/matrix && $(GO) run . $(if $(ONLY),-only '$(ONLY)',-into $(CURDIR)/README.md)
+
+attack: build ## attempts to get in, and to keep others out, against bin/chronik (ATTACK_SHORT=1 without the floods)
+	cd bench/compat && $(GO) test -count=1 -v ./attack
 
 conformance: ## every version of every API against a live broker: answers, bytes, 50 damages each
 	CHRONIK_MUTATIONS=50 $(GO) test -count=1 -v -run 'TestGoal|TestConformance|TestMutations' ./broker

@@ -174,6 +174,10 @@ func (x *Exchange) Slow() bool {
 	return x.mechanism == MechanismPlain || x.mechanism == MechanismOAuthBearer
 }
 
+// Hashes reports whether Step hashes a password, milliseconds of a core that
+// anybody can ask for: let few do it at one time.
+func (x *Exchange) Hashes() bool { return x.mechanism == MechanismPlain }
+
 // Step does the client's next token. The token is not kept.
 func (x *Exchange) Step(now time.Time, token []byte) Step {
 	if x.over {

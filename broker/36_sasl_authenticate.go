@@ -12,7 +12,7 @@ import (
 //
 // Carries one token of the mechanism that SaslHandshake named. v1+ tells how
 // long the session lasts before it has to authenticate again (KIP-368). PLAIN's
-// key derivation and OAUTHBEARER's keys are a worker's; SCRAM's steps are
+// key derivation and OAUTHBEARER's keys are for a goroutine; SCRAM's steps are
 // microseconds and stay on the loop.
 var saslAuthenticateAPI = api{
 	key: keySaslAuthenticate, name: "SaslAuthenticate", min: 0, max: 2, advertised: 0,
@@ -21,8 +21,7 @@ var saslAuthenticateAPI = api{
 
 func handleSaslAuthenticate(rq *request, r *kmsg.SASLAuthenticateRequest) kmsg.Response {
 	s, now := rq.s, time.Now()
-	x := s.login.exchange
-	if x == nil {
+	if s.login.exchange == nil {
 		resp := kmsg.NewPtrSASLAuthenticateResponse()
 		resp.ErrorCode = errIllegalSaslState
 		why := "SaslAuthenticate request received after successful authentication"
@@ -41,23 +40,8 @@ func handleSaslAuthenticate(rq *request, r *kmsg.SASLAuthenticateRequest) kmsg.R
 		rq.answerStep(&auth.Step{Outcome: auth.Refused, Message: "Authentication failed: too many failed authentications from this address; try again later"})
 		return nil
 	}
-	token := r.SASLAuthBytes
-	if !x.Slow() {
-		step := x.Step(now, token)
-		s.stepped(&step)
-		rq.answerStep(&step)
-		return nil
-	}
-	step := &auth.Step{}
-	rq.resume = func() bool {
-		s.stepped(step)
-		rq.answerStep(step)
-		return s.login.refusal == nil
-	}
-	return rq.offload(func() kmsg.Response {
-		*step = x.Step(now, token)
-		return nil
-	})
+	s.step(now, r.SASLAuthBytes, rq.answerStep)
+	return nil
 }
 
 // answerStep answers with what a step came to; a refusal after its delay.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/chronik-stream/chronik/auth"
@@ -36,6 +37,8 @@ type login struct {
 	// began is when the connection last began to authenticate again.
 	began time.Time
 
+	// task is the step that a goroutine does, or nil.
+	task *loginTask
 	// refusal answers a failure when its delay is over.
 	refusal func()
 	timer   netloop.Timer
@@ -132,6 +135,9 @@ func (s *session) arrived() error {
 // left undoes what of a login is under way.
 func (s *session) left(why error) {
 	s.loop.strangers.remove(s)
+	if t := s.login.task; t != nil {
+		t.gone.Store(true)
+	}
 	if f := s.login.refusal; f != nil {
 		s.loop.nl.Cancel(&s.login.timer)
 		s.login.refusal = nil
@@ -243,39 +249,62 @@ func (s *session) rawToken(f netloop.Frame) {
 		s.refuseLogin(func() { s.conn.Fail(f.Slot, errRefused) })
 		return
 	}
-	x := s.login.exchange
-	if !x.Slow() {
-		step := x.Step(now, f.Buf.B)
-		f.Buf.Release()
-		s.rawAnswer(f.Slot, &step)
-		return
-	}
-	t := &rawTask{s: s, slot: f.Slot}
 	token := append([]byte(nil), f.Buf.B...)
 	f.Buf.Release()
+	s.step(now, token, func(step *auth.Step) { s.rawAnswer(f.Slot, step) })
+}
+
+// step gives a token to the exchange and its outcome to then, on the loop:
+// at once when that is cheap, otherwise when a goroutine has come to it. The
+// connection's later requests wait. token must not alias a frame. Loop only.
+func (s *session) step(now time.Time, token []byte, then func(*auth.Step)) {
+	x := s.login.exchange
+	if !x.Slow() {
+		step := x.Step(now, token)
+		s.stepped(&step)
+		then(&step)
+		return
+	}
+	t := &loginTask{s: s, then: then, step: auth.Step{Outcome: auth.Refused}} // what a panic comes to
+	s.login.task = t
 	s.busy = true
-	s.b.goroutines.Go("sasl-token", func() {
+	s.b.goroutines.Go("login", func() {
 		defer s.loop.nl.Post(t)
-		t.step = auth.Step{Outcome: auth.Refused} // what a panic comes to
-		t.step = x.Step(now, token)
+		work := func() auth.Step {
+			if t.gone.Load() {
+				return t.step
+			}
+			return x.Step(now, token)
+		}
+		if x.Hashes() {
+			t.step = s.b.security.hashed(work)
+		} else {
+			t.step = work()
+		}
 	})
 }
 
-// rawTask brings a step back to the loop.
-type rawTask struct {
+// loginTask brings a step back to the loop. There are as many as connections
+// that have not logged in, at most.
+type loginTask struct {
 	s    *session
-	slot netloop.Slot
+	then func(*auth.Step)
+	gone atomic.Bool // the connection is closed: nothing is hashed for it
 	step auth.Step
 }
 
-// RunOnLoop answers.
-func (t *rawTask) RunOnLoop(*netloop.Loop) {
-	t.s.busy = false
-	t.s.rawAnswer(t.slot, &t.step)
+// RunOnLoop answers, and lets the connection go on unless it is refused.
+func (t *loginTask) RunOnLoop(*netloop.Loop) {
+	s := t.s
+	s.login.task, s.busy = nil, false
+	s.stepped(&t.step)
+	t.then(&t.step)
+	if s.login.refusal == nil {
+		s.unblock()
+	}
 }
 
 func (s *session) rawAnswer(slot netloop.Slot, step *auth.Step) {
-	s.stepped(step)
 	if step.Outcome == auth.Refused {
 		s.refuseLogin(func() { s.conn.Fail(slot, errRefused) })
 		return

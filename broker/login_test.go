@@ -146,6 +146,51 @@ func TestBeforeLogin(t *testing.T) {
 	})
 }
 
+// TestHashingIsBounded: guesses wait for each other, hold up nobody who is in,
+// and cost nothing once their connection has given way to others.
+func TestHashingIsBounded(t *testing.T) {
+	const strangers = 4
+	b := secured(t, func(o *Options) {
+		o.Limits = map[string]int64{limitStrangers: strangers}
+		o.Loops = 1
+	})
+	inside := kadm.NewClient(client(t, b, asAdmin()))
+	if _, err := inside.CreateTopics(within(t), 1, 1, nil, "before"); err != nil {
+		t.Fatal(err)
+	}
+	for range cap(b.security.hashing) {
+		b.security.hashing <- struct{}{}
+	}
+	sasl := b.listeners[0].sasl.Load()
+	before := sasl.Hashed()
+	var waiting []*wire
+	for range 40 { // more than there are workers
+		w := dial(t, b)
+		w.handshake(1, "PLAIN")
+		req := kmsg.NewPtrSASLAuthenticateRequest()
+		req.SASLAuthBytes = []byte(adminToken)
+		w.send(req)
+		waiting = append(waiting, w)
+	}
+	for _, w := range waiting[:len(waiting)-strangers] {
+		w.closed()
+	}
+	if _, err := inside.CreateTopics(within(t), 1, 1, nil, "meanwhile"); err != nil {
+		t.Errorf("beside logins that wait: %v", err)
+	}
+	for range cap(b.security.hashing) {
+		<-b.security.hashing
+	}
+	for _, w := range waiting[len(waiting)-strangers:] {
+		if _, err := w.read(); err != nil {
+			t.Errorf("a login that waited: %v", err)
+		}
+	}
+	if did := sasl.Hashed()[auth.ScramSHA256] - before[auth.ScramSHA256]; did != strangers*auth.MinIterations {
+		t.Errorf("%d iterations for %d logins that were waited for", did, strangers)
+	}
+}
+
 // TestRefusalIsDelayed: the answer to a wrong password comes after the delay,
 // and then the connection is closed.
 func TestRefusalIsDelayed(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/chronik-stream/chronik/auth"
 	"github.com/chronik-stream/chronik/cluster"
+	"github.com/chronik-stream/chronik/netloop"
 )
 
 // security is who clients are, what they may do and how much of it: what the
@@ -38,6 +40,9 @@ type security struct {
 	authTimeout  time.Duration
 	failureDelay time.Duration
 	strangers    int // connections on one loop that have not logged in, at most
+	// hashing is taken while a password is hashed: half of the cores may do
+	// that at one time, so that guesses do not take them from those who are in.
+	hashing chan struct{}
 
 	mu      sync.Mutex
 	oauth   map[string]*auth.OAuth // mu; by listener
@@ -55,6 +60,7 @@ func (s *security) prepare() error {
 		s.authTimeout = defaultAuthTimeout
 	}
 	s.oauth = map[string]*auth.OAuth{}
+	s.hashing = make(chan struct{}, max(runtime.NumCPU()/2, 1))
 	for _, l := range s.b.listeners {
 		if !l.protocol.TLS() {
 			continue
@@ -353,6 +359,11 @@ func (s *security) handshakeFailed(listener string, remote netip.AddrPort, why e
 	if errors.Is(why, os.ErrDeadlineExceeded) || errors.Is(why, context.DeadlineExceeded) {
 		s.audit.Refused(time.Now(), auth.Where{Host: remote.Addr(), Listener: listener}, "",
 			&auth.Failure{Kind: auth.KindTimeout, Detail: "the TLS handshake took too long"})
+		return
+	}
+	if errors.Is(why, netloop.ErrHandshakeShed) {
+		s.audit.Refused(time.Now(), auth.Where{Host: remote.Addr(), Listener: listener}, "",
+			&auth.Failure{Kind: auth.KindTimeout, Detail: "the TLS handshake took long while others waited"})
 		return
 	}
 	s.audit.Refused(time.Now(), auth.Where{Host: remote.Addr(), Listener: listener}, "", auth.HandshakeFailure(why))

@@ -89,7 +89,7 @@ func (b *Broker) AllowAdmin(host netip.Addr, user, password string) bool {
 	if err != nil {
 		return false
 	}
-	step := x.Step(now, []byte("\x00"+user+"\x00"+password))
+	step := s.hashed(func() auth.Step { return x.Step(now, []byte("\x00"+user+"\x00"+password)) })
 	if step.Failure != nil {
 		s.attempts.Failed(host, now)
 		s.audit.Refused(now, where, auth.MechanismPlain, step.Failure)

@@ -129,3 +129,10 @@ func (s *security) passwordCheck() (*auth.SASL, error) {
 	}
 	return auth.NewSASL(auth.SASLOptions{Mechanisms: []string{auth.MechanismPlain}, Image: s.b.cluster.Image, PlainUsers: users})
 }
+
+// hashed runs a step that hashes a password when it is its turn. Not on a loop.
+func (s *security) hashed(step func() auth.Step) auth.Step {
+	s.hashing <- struct{}{}
+	defer func() { <-s.hashing }()
+	return step()
+}

@@ -8,29 +8,50 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // handshakes bounds the TLS handshakes that run at one time: each costs a
 // goroutine, some 30 KiB and a millisecond of CPU, and whoever opens
 // connections without a certificate pays nothing for it. Sockets beyond the
-// bound wait in order, without a goroutine; their time begins with their turn,
-// so that silent peers ahead of them cost them only patience.
+// bound wait in order, without a goroutine; their time begins with their turn.
+//
+// While some wait, handshakes that have run for longer than patience give way,
+// the oldest first: who means to finish one needs a round trip, who holds it open
+// needs it long. So silent peers cannot keep others out, at any rate up to
+// MaxHandshakes in each patience.
 type handshakes struct {
 	srv     *Server
 	pending atomic.Int64
 	failed  atomic.Int64
+	timer   Timer // acceptor only; runs while sockets wait
 
 	mu      sync.Mutex
-	active  int                   // mu
-	queue   []*arrival            // mu; bounded by waitFactor × MaxHandshakes
-	live    map[net.Conn]struct{} // mu; bounded by MaxHandshakes
-	stopped bool                  // mu
+	active  int        // mu
+	queue   []*arrival // mu; bounded by waitFactor × MaxHandshakes
+	live    []*shaking // mu; the oldest first; bounded by MaxHandshakes
+	stopped bool       // mu
 }
 
-// waitFactor is how many sockets may wait for each handshake that may run.
-const waitFactor = 8
+// shaking is one handshake that runs.
+type shaking struct {
+	nc    net.Conn
+	began time.Time
+	shed  bool // mu of handshakes: it gave way
+}
+
+const (
+	// waitFactor is how many sockets may wait for each handshake that may run.
+	waitFactor = 8
+	// patience is how long a handshake may take while others wait.
+	patience = 250 * time.Millisecond
+)
+
+// ErrHandshakeShed is why a handshake failed that gave way to others.
+var ErrHandshakeShed = errors.New("netloop: the TLS handshake took long while others waited")
 
 // arrived starts a handshake or queues it. Acceptor only.
 func (h *handshakes) arrived(in *arrival) {
@@ -45,12 +66,43 @@ func (h *handshakes) arrived(in *arrival) {
 		h.queue = append(h.queue, in)
 		h.pending.Add(1)
 		h.mu.Unlock()
+		if !h.timer.set {
+			h.shed(time.Now())
+		}
 		return
 	}
 	h.active++
 	h.pending.Add(1)
 	h.mu.Unlock()
 	h.start(in)
+}
+
+// shed ends handshakes that have run for longer than patience, as many as wait,
+// and comes again while some do. Acceptor only.
+func (h *handshakes) shed(now time.Time) {
+	h.mu.Lock()
+	waiting, next := len(h.queue), now.Add(patience)
+	for _, k := range h.live {
+		if k.shed {
+			waiting-- // it is about to end
+			continue
+		}
+		if now.Sub(k.began) < patience {
+			next = k.began.Add(patience)
+			break
+		}
+		if waiting <= 0 {
+			break
+		}
+		k.shed = true
+		k.nc.Close()
+		waiting--
+	}
+	again := waiting > 0 && !h.stopped
+	h.mu.Unlock()
+	if again {
+		h.srv.acceptor.loop.Schedule(&h.timer, next)
+	}
 }
 
 func (h *handshakes) start(in *arrival) {
@@ -95,10 +147,15 @@ func (h *handshakes) shake(in *arrival) (k *tlsLink, err error) {
 		return nil, fmt.Errorf("netloop: a TLS socket: %w", err)
 	}
 	in.nc = nc
-	if !h.remember(nc) {
+	one := &shaking{nc: nc, began: time.Now()}
+	if !h.remember(one) {
 		return nil, errShutdown
 	}
-	defer h.forget(nc)
+	defer func() {
+		if h.forget(one) {
+			k, err = nil, ErrHandshakeShed
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), h.srv.opt.HandshakeTimeout)
 	defer cancel()
 	tc := tls.Server(nc, in.ln.tls)
@@ -111,23 +168,24 @@ func (h *handshakes) shake(in *arrival) (k *tlsLink, err error) {
 	return k, nil
 }
 
-func (h *handshakes) remember(nc net.Conn) bool {
+func (h *handshakes) remember(k *shaking) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.stopped {
 		return false
 	}
-	if h.live == nil {
-		h.live = map[net.Conn]struct{}{}
-	}
-	h.live[nc] = struct{}{}
+	h.live = append(h.live, k)
 	return true
 }
 
-func (h *handshakes) forget(nc net.Conn) {
+// forget reports whether the handshake has given way to others.
+func (h *handshakes) forget(k *shaking) bool {
 	h.mu.Lock()
-	delete(h.live, nc)
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	if at := slices.Index(h.live, k); at >= 0 {
+		h.live = slices.Delete(h.live, at, at+1)
+	}
+	return k.shed
 }
 
 // next ends one handshake and starts the one that waits longest.
@@ -155,8 +213,8 @@ func (h *handshakes) stop() {
 	queue := h.queue
 	h.queue = nil
 	h.pending.Add(-int64(len(queue)))
-	for nc := range h.live {
-		nc.Close()
+	for _, k := range h.live {
+		k.nc.Close()
 	}
 	h.mu.Unlock()
 	for _, in := range queue {

@@ -42,7 +42,8 @@ type Options struct {
 	IdleTimeout time.Duration
 	// HandshakeTimeout and MaxHandshakes bound TLS handshakes in time and
 	// number; further connections wait their turn, at most eight times as
-	// many, and are closed beyond that. Defaults 10 s and 64.
+	// many, and are closed beyond that. While some wait, handshakes that take
+	// longer than a quarter of a second give way. Defaults 10 s and 256.
 	HandshakeTimeout time.Duration
 	MaxHandshakes    int
 	// SocketSendBuffer and SocketReceiveBuffer are SO_SNDBUF and SO_RCVBUF;
@@ -99,7 +100,7 @@ func (o *Options) fill() error {
 	positive(&o.Loops, runtime.NumCPU())
 	positive(&o.MaxInFlight, 64)
 	positive(&o.FrameLimit, 100<<20)
-	positive(&o.MaxHandshakes, 64)
+	positive(&o.MaxHandshakes, 256)
 	positive(&o.ColdReaders, 4)
 	positive(&o.InFlightBytes, defaultInFlight())
 	positive(&o.ConnInFlightBytes, o.InFlightBytes/4)

@@ -76,6 +76,7 @@ func newServer(o Options) *Server {
 	}
 	s.SetMaxConnections(o.MaxConnections, o.MaxConnectionsPerIP)
 	s.shakes.srv = s
+	s.shakes.timer.Fire = s.shakes.shed
 	s.cold = newColdReaders(s)
 	return s
 }

@@ -2,8 +2,10 @@ package netloop
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -101,6 +103,36 @@ func TestHandshakesAreBounded(t *testing.T) {
 		nc.Close()
 	}
 	eventually(t, "all silent ones are gone", func() bool { return s.Stats().Open == 1 && s.Stats().Handshakes == 0 })
+}
+
+// TestSilentHandshakesGiveWay: a peer that means it gets its turn however many
+// hold handshakes open, long before their time is over.
+func TestSilentHandshakesGiveWay(t *testing.T) {
+	failures := make(chan error, 100)
+	s, addr := listen(t, &handlerFuncs{}, func(o *Options) {
+		o.MaxHandshakes, o.HandshakeTimeout = 4, time.Hour
+		o.HandshakeFailed = func(_ string, _ netip.AddrPort, why error) { failures <- why }
+		secureOption(t, true)(o)
+	})
+	for range 12 {
+		nc := dial(t, addr)
+		if _, err := nc.Write([]byte{22, 3, 1, 2, 0, 1}); err != nil { // the head of a hello
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all are in", func() bool { return s.Stats().Handshakes == 12 })
+	late := dialMaybeTLS(t, addr, true)
+	sendFrame(t, late, []byte("x"))
+	readFrame(t, late)
+	for range 9 { // that one is the thirteenth, and four may run
+		if why := <-failures; !errors.Is(why, ErrHandshakeShed) {
+			t.Errorf("a silent peer's handshake failed by %v", why)
+		}
+	}
+	// Nobody waits now: who is left may take its time.
+	if n := s.Stats().Handshakes; n > 3 {
+		t.Errorf("%d handshakes are left, want three at most", n)
+	}
 }
 
 func TestGetConfigForClientPanics(t *testing.T) {
