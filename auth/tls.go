@@ -338,5 +338,11 @@ func HandshakeFailure(err error) *Failure {
 	if err != nil && strings.Contains(err.Error(), "client didn't provide a certificate") {
 		return &Failure{Kind: KindCertificate, Detail: "the client gave no certificate"}
 	}
+	// crypto/tls has no type for the alerts that a peer sends.
+	for _, alert := range []string{"unknown certificate authority", "bad certificate", "unknown certificate", "expired certificate", "unsupported certificate", "revoked certificate"} {
+		if err != nil && strings.HasSuffix(err.Error(), "remote error: tls: "+alert) {
+			return &Failure{Kind: KindCertificate, Detail: "the client does not accept the broker's certificate: " + alert}
+		}
+	}
 	return &Failure{Kind: KindMalformed, Detail: "the TLS handshake failed: " + cutDetail(err)}
 }

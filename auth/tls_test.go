@@ -207,6 +207,22 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestTLSDistrusted: a client that does not know our authority is told apart
+// from one that speaks no TLS.
+func TestTLSDistrusted(t *testing.T) {
+	ca, stranger := newAuthority(t, "CA"), newAuthority(t, "Stranger")
+	path := t.TempDir() + "/server.pem"
+	writeFile(t, path, ca.issue("broker", nil, x509.ExtKeyUsageServerAuth))
+	s, err := NewTLS(TLSOptions{KeystoreLocation: path, Poll: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = shake(t, s, stranger.trusting(nil))
+	if f := HandshakeFailure(err); err == nil || f.Kind != KindCertificate || !strings.Contains(f.Detail, "does not accept the broker's") {
+		t.Errorf("%v is told as %+v", err, f)
+	}
+}
+
 func (o TLSOptions) with(f func(*TLSOptions)) TLSOptions { f(&o); return o }
 
 func TestTLSProtocols(t *testing.T) {

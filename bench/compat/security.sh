@@ -4,7 +4,9 @@
 # certificates makes an authority, a broker's certificate and a client's (CN=carol).
 certificates() {
 	local d=$COMPAT_TMP/tls name; mkdir -p "$d"
-	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout "$d/ca.key" -out "$d/ca.pem" 2> /dev/null
+	for name in ca stranger; do
+		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout "$d/$name.key" -out "$d/$name.pem" 2> /dev/null
+	done
 	for name in broker carol; do
 		openssl req -newkey rsa:2048 -nodes -subj "/O=Compat/CN=$name" -keyout "$d/$name.key" -out "$d/$name.csr" 2> /dev/null
 		printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=%s\n' "$([ $name = broker ] && echo serverAuth || echo clientAuth)" > "$d/$name.ext"
@@ -14,10 +16,32 @@ certificates() {
 	TLS_DIR=$d
 }
 
+# tokens makes the keys of bearer tokens and two of oscar's: one that holds and
+# one whose time is over.
+tokens() {
+	openssl genrsa -out "$TLS_DIR/jwt.key" 2048 2> /dev/null
+	python3 - "$TLS_DIR" <<-'PY'
+		import base64, json, subprocess, sys, time
+		d = sys.argv[1]
+		b64 = lambda b: base64.urlsafe_b64encode(b).rstrip(b"=").decode()
+		n = subprocess.run(["openssl", "rsa", "-in", d + "/jwt.key", "-noout", "-modulus"], capture_output=True, check=True).stdout
+		n = bytes.fromhex(n.decode().strip().split("=")[1])
+		json.dump({"keys": [{"kty": "RSA", "kid": "one", "use": "sig", "alg": "RS256", "n": b64(n), "e": "AQAB"}]}, open(d + "/jwks.json", "w"))
+		for name, left in (("good", 600), ("expired", -600)):
+		    now = int(time.time())
+		    claims = {"iss": "compat", "aud": "kafka", "sub": "oscar", "iat": now - 900, "exp": now + left}
+		    text = ".".join(b64(json.dumps(part).encode()) for part in ({"alg": "RS256", "kid": "one"}, claims))
+		    done = subprocess.run(["openssl", "dgst", "-sha256", "-sign", d + "/jwt.key"], input=text.encode(), capture_output=True, check=True)
+		    open(d + "/" + name + ".jwt", "w").write(text + "." + b64(done.stdout))
+	PY
+}
+
 # secure_settings gives the next start_broker its listeners and users: the super
-# user admin, bob (PLAIN from a JAAS entry, no ACL) and the certificate's carol.
+# user admin, bob (PLAIN from a JAAS entry, no ACL), the certificate's carol and the
+# bearer tokens' oscar.
 secure_settings() {
 	certificates
+	tokens
 	PORT=$(free_port); SASL_SSL_PORT=$(free_port); MTLS_PORT=$(free_port)
 	export PORT SASL_SSL_PORT MTLS_PORT TLS_DIR
 	listeners=SASL_PLAINTEXT://127.0.0.1:$PORT,SASL_SSL://127.0.0.1:$SASL_SSL_PORT,MTLS://127.0.0.1:$MTLS_PORT
@@ -27,18 +51,43 @@ secure_settings() {
 		ssl.keystore.type=PEM "ssl.keystore.location=$TLS_DIR/broker.pem"
 		ssl.truststore.type=PEM "ssl.truststore.location=$TLS_DIR/ca.pem"
 		listener.name.mtls.ssl.client.auth=required 'ssl.principal.mapping.rules=RULE:^CN=([^,]*),.*$/$1/L,DEFAULT'
-		sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+		sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
+		"sasl.oauthbearer.jwks.endpoint.url=file://$TLS_DIR/jwks.json" sasl.oauthbearer.expected.issuer=compat sasl.oauthbearer.expected.audience=kafka
 		'sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_bob="bob-secret";'
-		super.users=User:carol delegation.token.secret.key=token-secret
+		'super.users=User:carol;User:oscar' delegation.token.secret.key=token-secret
 		authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer)
 }
 
-# no_secrets fails when a password stands in a log of the broker's.
+# no_secrets fails when a secret stands in a log of the broker's.
 no_secrets() {
 	local secret
-	for secret in admin-secret bob-secret token-secret alice-secret "$@"; do
-		! grep -aF "$secret" "$COMPAT_TMP/broker.log" "$BROKER_DATA/audit.log" || fail "a log holds a secret"
+	for secret in admin-secret bob-secret token-secret alice-secret "$(cut -d. -f3 "$TLS_DIR/good.jwt")" "$@"; do
+		! grep -aF -e "$secret" "$COMPAT_TMP/broker.log" "$BROKER_DATA/audit.log" || fail "a log holds a secret"
 	done
 	grep -q '"kind":"bad_password"' "$BROKER_DATA/audit.log" || fail "no audit line of a wrong password"
 	grep -q '"result":"denied"' "$BROKER_DATA/audit.log" || fail "no audit line of a denial"
+}
+
+# whole_matrix checks the audit lines of a client that tried every way in, and
+# every refusal: who came in how, and what kind each refusal was.
+whole_matrix() {
+	local listener mechanism user kind
+	for listener in SASL_PLAINTEXT SASL_SSL; do
+		for mechanism in PLAIN SCRAM-SHA-256 SCRAM-SHA-512 OAUTHBEARER; do
+			user=admin; [ $mechanism != OAUTHBEARER ] || user=oscar
+			audit_line '"event":"authentication","result":"ok"' "\"principal\":\"User:$user\"" "\"listener\":\"$listener\"" "\"mechanism\":\"$mechanism\""
+			kind=bad_password; [ $mechanism != OAUTHBEARER ] || kind=expired
+			audit_line '"result":"refused"' "\"kind\":\"$kind\"" "\"claimed\":\"$user\"" "\"listener\":\"$listener\"" "\"mechanism\":\"$mechanism\""
+		done
+	done
+	audit_line '"result":"ok"' '"principal":"User:carol"' '"listener":"MTLS"'
+	audit_line '"result":"refused"' '"kind":"certificate"' '"listener":"MTLS"'
+	audit_line '"result":"denied"' '"principal":"User:bob"'
+	audit_line '"result":"refused"' '"kind":"certificate"' '"listener":"SASL_SSL"' "does not accept the broker's certificate"
+	no_secrets
+}
+audit_line() {
+	local file=$COMPAT_TMP/audit.lines text
+	cp "$BROKER_DATA/audit.log" "$file"
+	for text in "$@"; do grep -F -e "$text" "$file" > "$file.new" || fail "the audit log has no line with $*"; mv "$file.new" "$file"; done
 }

@@ -2,4 +2,4 @@
 # PLAIN and SCRAM, wrong passwords, users without ACLs.
 . "$COMPAT_HERE/security.sh"
 setup() { python=$(python_env confluent confluent-kafka); secure_settings; }
-run_case() { "$python" "$COMPAT_HERE/python/security.py" confluent "$PORT" "$SASL_SSL_PORT" "$MTLS_PORT" "$TLS_DIR"; no_secrets; }
+run_case() { "$python" "$COMPAT_HERE/python/security.py" confluent "$PORT" "$SASL_SSL_PORT" "$MTLS_PORT" "$TLS_DIR"; whole_matrix; }

@@ -4,6 +4,7 @@ usage: security.py CLIENT SASL_PLAINTEXT_PORT SASL_SSL_PORT MTLS_PORT TLS_DIR
 """
 import logging
 import sys
+import time
 import uuid
 
 client, plain_port, ssl_port, mtls_port, tls = sys.argv[1:6]
@@ -11,14 +12,31 @@ PORTS = {"SASL_PLAINTEXT": plain_port, "SASL_SSL": ssl_port, "SSL": mtls_port}
 MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
+def jwt(name):
+    with open(f"{tls}/{name}.jwt") as f:
+        return f.read()
+
+
+def provider(token):
+    from kafka.sasl.oauth import AbstractTokenProvider
+
+    class Provider(AbstractTokenProvider):
+        def token(self):
+            return token
+
+    return Provider()
+
+
 class KafkaPython:
-    def __init__(self, protocol, mechanism=None, user=None, password=None, cert=True):
+    def __init__(self, protocol, mechanism=None, user=None, password=None, cert=True, ca="ca"):
         self.conf = dict(bootstrap_servers="127.0.0.1:" + PORTS[protocol], security_protocol=protocol,
                          bootstrap_timeout_ms=3000)
-        if mechanism:
+        if mechanism == "OAUTHBEARER":
+            self.conf.update(sasl_mechanism=mechanism, sasl_oauth_token_provider=provider(jwt(password)))
+        elif mechanism:
             self.conf.update(sasl_mechanism=mechanism, sasl_plain_username=user, sasl_plain_password=password)
         if "SSL" in protocol and not protocol.endswith("PLAINTEXT"):
-            self.conf.update(ssl_cafile=tls + "/ca.pem", ssl_check_hostname=True)
+            self.conf.update(ssl_cafile=f"{tls}/{ca}.pem", ssl_check_hostname=True)
         if protocol == "SSL" and cert:
             self.conf.update(ssl_certfile=tls + "/carol.crt", ssl_keyfile=tls + "/carol.key")
 
@@ -41,22 +59,26 @@ class KafkaPython:
     def consume(self, topic):
         from kafka import KafkaConsumer, TopicPartition
         consumer = KafkaConsumer(group_id=None, auto_offset_reset="earliest", consumer_timeout_ms=10000, **self.conf)
-        consumer.assign([TopicPartition(topic, 0)])
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
         try:
-            return next(consumer).value
+            return next(consumer).value, consumer.end_offsets([partition])[partition]
         finally:
             consumer.close()
 
 
 class Confluent:
-    def __init__(self, protocol, mechanism=None, user=None, password=None, cert=True):
+    def __init__(self, protocol, mechanism=None, user=None, password=None, cert=True, ca="ca"):
         self.errors = []
         self.conf = {"bootstrap.servers": "127.0.0.1:" + PORTS[protocol], "security.protocol": protocol,
                      "error_cb": self.errors.append}
-        if mechanism:
+        if mechanism == "OAUTHBEARER":
+            # The client itself refuses to send a token whose time it knows to be over.
+            self.conf.update({"sasl.mechanisms": mechanism, "oauth_cb": lambda _: (jwt(password), time.time() + 600)})
+        elif mechanism:
             self.conf.update({"sasl.mechanisms": mechanism, "sasl.username": user, "sasl.password": password})
         if protocol in ("SSL", "SASL_SSL"):
-            self.conf["ssl.ca.location"] = tls + "/ca.pem"
+            self.conf["ssl.ca.location"] = f"{tls}/{ca}.pem"
         if protocol == "SSL" and cert:
             self.conf.update({"ssl.certificate.location": tls + "/carol.crt", "ssl.key.location": tls + "/carol.key"})
 
@@ -80,10 +102,11 @@ class Confluent:
         consumer = Consumer({**self.conf, "group.id": "none", "auto.offset.reset": "earliest", "enable.auto.commit": False})
         consumer.assign([TopicPartition(topic, 0, 0)])
         message = consumer.poll(10)
+        end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1]
         consumer.close()
         if message is None or message.error():
             raise RuntimeError(f"{message and message.error()} {self.errors}")
-        return message.value()
+        return message.value(), end
 
 
 Client = {"kafka-python": KafkaPython, "confluent": Confluent}[client]
@@ -118,17 +141,23 @@ def refused(what, words, run):
 topic = "security-" + uuid.uuid4().hex
 Client("SASL_PLAINTEXT", "SCRAM-SHA-512", "admin", "admin-secret").create(topic)
 ways = [("SSL", None, None, None)]
-ways += [(p, m, "admin", "admin-secret") for p in ("SASL_PLAINTEXT", "SASL_SSL") for m in MECHANISMS]
-for way in ways:
+for protocol in ("SASL_PLAINTEXT", "SASL_SSL"):
+    ways += [(protocol, m, "admin", "admin-secret") for m in MECHANISMS] + [(protocol, "OAUTHBEARER", "oscar", "good")]
+for written, way in enumerate(ways, 1):
     Client(*way).produce(topic, b"value")
-    assert Client(*way).consume(topic) == b"value", way
+    assert Client(*way).consume(topic) == (b"value", written), way
     print("ok", way[:2])
 for protocol in ("SASL_PLAINTEXT", "SASL_SSL"):
     for mechanism in MECHANISMS:
         refused(f"{protocol} {mechanism} with a wrong password", ["authentication"],
                 lambda: Client(protocol, mechanism, "admin", "wrong").produce(topic, b"no"))
+    refused(f"{protocol} with a token whose time is over", ["authentication", "invalid_token"],
+            lambda: Client(protocol, "OAUTHBEARER", "oscar", "expired").produce(topic, b"no"))
     refused("a user without ACLs", ["authoriz"],
             lambda: Client(protocol, "PLAIN", "bob", "bob-secret").produce(topic, b"no"))
 refused("TLS without a certificate", ["ssl", "certificate", "NoBrokers", "timeout", "timed out", "transport"],
         lambda: Client("SSL", cert=False).produce(topic, b"no"))
+refused("a broker of an unknown authority", ["certificate verify failed", "CERTIFICATE_VERIFY_FAILED"],
+        lambda: Client("SASL_SSL", "PLAIN", "admin", "admin-secret", ca="stranger").produce(topic, b"no"))
+assert Client(*ways[0]).consume(topic)[1] == len(ways), "a refused client has written"
 print("all", len(ways), "ways in, and the refusals")
