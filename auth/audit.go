@@ -20,8 +20,8 @@ type AuditOptions struct {
 	// 500; the rest are counted in summaries.
 	RefusedPerSecond int
 	// Sink gets every line too, for a topic. It is called by the writer, may
-	// block it and must not keep the line.
-	Sink   func(line []byte)
+	// block it and must not keep the line. With an error it gets the line again.
+	Sink   func(line []byte) error
 	Logger *slog.Logger
 	Go     func(name string, f func())
 }
@@ -39,8 +39,8 @@ type AuditOptions struct {
 // too: beyond 1024 hosts and kinds, hosts are counted together.
 //
 // Lines are flushed to the file when the queue is empty and synced on rotation
-// and close. While the file cannot be written (disk full), the writer keeps the
-// line, says so in the broker's log and tries again each second.
+// and close. While the file or the sink cannot be written (disk full), the writer
+// keeps the line, says so in the broker's log and tries again each second.
 type Audit struct {
 	o     AuditOptions
 	queue chan auditLine

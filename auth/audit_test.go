@@ -63,7 +63,7 @@ func closeAudit(t testing.TB, a *Audit) {
 func TestAudit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	var sunk []string
-	a := newAudit(t, AuditOptions{Path: path, Sink: func(b []byte) { sunk = append(sunk, string(b)) }})
+	a := newAudit(t, AuditOptions{Path: path, Sink: func(b []byte) error { sunk = append(sunk, string(b)); return nil }})
 	a.Authenticated(noon, here, &Session{Principal: alice, Mechanism: MechanismPlain})
 	a.Refused(noon, here, MechanismPlain, &Failure{Kind: KindBadPassword, User: "alice\n{}", Detail: "the password is wrong"})
 	name := []byte("orders")
@@ -154,7 +154,7 @@ func TestAuditFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		var once sync.Once
-		a := newAudit(t, AuditOptions{Path: path, Queue: 2, Sink: func([]byte) { once.Do(func() { <-stuck }) }})
+		a := newAudit(t, AuditOptions{Path: path, Queue: 2, Sink: func([]byte) error { once.Do(func() { <-stuck }); return nil }})
 		change := func(d time.Duration) error {
 			ctx, cancel := context.WithTimeout(context.Background(), d)
 			defer cancel()

@@ -87,7 +87,7 @@ func (w *auditWriter) line(l auditLine) {
 		return
 	}
 	if w.a.o.Sink != nil {
-		w.a.o.Sink(b)
+		w.insist("sink", func() error { return w.a.o.Sink(b) })
 	}
 	if w.a.o.Path != "" {
 		if w.size > 0 && w.size+int64(len(b)) > w.a.o.MaxBytes {

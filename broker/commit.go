@@ -17,6 +17,8 @@ func (b *Broker) onCommit(advanced []logstore.Advance, done []logstore.Done) {
 			token.loop.deliver(token)
 		case *markerAppend:
 			token.done(d.Err)
+		case *auditAppend:
+			token.done(d.Err)
 		case nil:
 		default:
 			if !cluster.Done(*d) {

@@ -44,7 +44,7 @@
 //	security.go security_sasl.go security_admin.go login.go
 //	                    certificates and mechanisms by Kafka's keys, the first
 //	                    admin user, the way of a connection to its principal
-//	throttle.go quotas.go audited.go
-//	                    quotas of a connection and of the APIs, audit lines
+//	throttle.go quotas.go audited.go audit_topic.go
+//	                    quotas of a connection and of the APIs, audit lines and their topic
 //	NN_name.go          one API each
 package broker

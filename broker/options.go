@@ -66,6 +66,8 @@ type Options struct {
 	// AuditFile is the audit log. Default audit.log in the first data directory
 	// when authorization is on; "off" for none.
 	AuditFile string
+	// AuditTopic, when set, gets every line of the audit log as a record too.
+	AuditTopic string
 	// InsecureAcceptUnsignedTokens lets OAUTHBEARER take tokens that nobody has
 	// signed when no keys are configured: for trying things out only.
 	InsecureAcceptUnsignedTokens bool
@@ -126,6 +128,9 @@ func (o Options) fill() (Options, []*listener, error) {
 	o.SecurityProtocols = firstOf(o.SecurityProtocols, o.Static["listener.security.protocol.map"])
 	listeners, err := parseListeners(o.Listeners, o.AdvertisedListeners, o.SecurityProtocols)
 	if err != nil {
+		return o, nil, err
+	}
+	if err := checkAuditTopic(o.AuditTopic); err != nil {
 		return o, nil, err
 	}
 	if o.DrainTimeout == 0 {

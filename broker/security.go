@@ -30,7 +30,7 @@ import (
 type security struct {
 	b *Broker
 
-	audit    *auth.Audit // nil without a file
+	audit    *auth.Audit // nil without a file and a topic
 	attempts *auth.Attempts
 	quotas   *auth.Quotas
 	tokens   *auth.Tokens
@@ -126,19 +126,25 @@ func (s *security) open() error {
 }
 
 // openAudit opens the audit log: where the options say, and for a broker that
-// authenticates in its first data directory when they do not.
+// authenticates in its first data directory when they do not; and in a topic when
+// they say that.
 func (s *security) openAudit() error {
 	b := s.b
 	path := b.opt.AuditFile
 	switch {
-	case path == "off":
-		return nil
-	case path == "" && (b.opt.FS != nil || !b.auth.Enabled()):
-		return nil
+	case path == "off", path == "" && (b.opt.FS != nil || !b.auth.Enabled()):
+		path = ""
 	case path == "":
 		path = filepath.Join(b.opt.DataDirs[0], "audit.log")
 	}
-	audit, err := auth.NewAudit(auth.AuditOptions{Path: path, Logger: b.logger, Go: b.goroutines.Go})
+	o := auth.AuditOptions{Path: path, Logger: b.logger, Go: b.goroutines.Go}
+	if name := b.opt.AuditTopic; name != "" {
+		o.Sink = (&auditTopic{b, name}).append
+	}
+	if o.Path == "" && o.Sink == nil {
+		return nil
+	}
+	audit, err := auth.NewAudit(o)
 	if err != nil {
 		return fmt.Errorf("broker: the audit log: %w", err)
 	}

@@ -24,6 +24,7 @@ type securityFlags struct {
 	passwordFile string
 	authTimeout  time.Duration
 	auditFile    string
+	auditTopic   string
 	adminOpen    string
 	unsigned     bool
 }
@@ -33,13 +34,14 @@ func (f *securityFlags) register(p *pflag.FlagSet) {
 	p.StringVar(&f.passwordFile, "admin-password-file", "", "file with the first password of --admin-user; an end of line at its end does not count")
 	p.DurationVar(&f.authTimeout, "auth-timeout", 10*time.Second, "how long a client may take for TLS and, again, to log in")
 	p.StringVar(&f.auditFile, "audit-file", "", "the audit log; off for none (default audit.log in the first data directory once a listener authenticates)")
+	p.StringVar(&f.auditTopic, "audit-topic", "", "a topic that gets each line of the audit log too; it is made with one partition when it is not there")
 	p.StringVar(&f.adminOpen, "admin-open", "health", "what of the admin server needs no password once a listener authenticates: health, metrics, or both with a comma; none")
 	p.BoolVar(&f.unsigned, "insecure-accept-unsigned-tokens", false, "let OAUTHBEARER take tokens that nobody signed: anybody is whom they say they are")
 }
 
 // apply reads the password and sets a broker's options.
 func (f *securityFlags) apply(o *broker.Options) error {
-	o.AdminUser, o.AuthTimeout, o.AuditFile = f.adminUser, f.authTimeout, f.auditFile
+	o.AdminUser, o.AuthTimeout, o.AuditFile, o.AuditTopic = f.adminUser, f.authTimeout, f.auditFile, f.auditTopic
 	o.InsecureAcceptUnsignedTokens = f.unsigned
 	if f.authTimeout < 0 {
 		return fmt.Errorf("--auth-timeout %s is negative", f.authTimeout)
