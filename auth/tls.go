@@ -344,5 +344,11 @@ func HandshakeFailure(err error) *Failure {
 			return &Failure{Kind: KindCertificate, Detail: "the client does not accept the broker's certificate: " + alert}
 		}
 	}
-	return &Failure{Kind: KindMalformed, Detail: "the TLS handshake failed: " + cutDetail(err)}
+	detail := "the TLS handshake failed: " + cutDetail(err)
+	if err != nil && strings.HasSuffix(err.Error(), "local error: tls: bad record MAC") {
+		// OpenSSL says under TLS 1.3 that it does not trust us in a record that is
+		// not encrypted by then.
+		detail += " (perhaps the client does not accept the broker's certificate)"
+	}
+	return &Failure{Kind: KindMalformed, Detail: detail}
 }
