@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,21 +17,22 @@ import (
 
 func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// fill gives a request's fields values that name what mallory may not touch.
-func fill(v reflect.Value, field string, id [16]byte) {
+// fill gives a request's fields values that name what mallory may not touch;
+// texts without a meaning of their own become name.
+func fill(v reflect.Value, field, name string, id [16]byte) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.Type().Elem().Kind() == reflect.String || v.Type().Elem().Kind() == reflect.Struct {
 			v.Set(reflect.New(v.Type().Elem()))
-			fill(v.Elem(), field, id)
+			fill(v.Elem(), field, name, id)
 		}
 	case reflect.Struct:
 		if m := v.Addr().MethodByName("Default"); m.IsValid() {
 			m.Call(nil)
 		}
 		for i := range v.NumField() {
-			if name := v.Type().Field(i).Name; name != "Version" && name != "UnknownTags" && v.Field(i).CanSet() {
-				fill(v.Field(i), name, id)
+			if f := v.Type().Field(i).Name; f != "Version" && f != "UnknownTags" && v.Field(i).CanSet() {
+				fill(v.Field(i), f, name, id)
 			}
 		}
 	case reflect.Slice:
@@ -38,7 +40,7 @@ func fill(v reflect.Value, field string, id [16]byte) {
 			return
 		}
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		fill(v.Index(0), field, id)
+		fill(v.Index(0), field, name, id)
 	case reflect.Array:
 		if v.Len() == 16 && v.Type().Elem().Kind() == reflect.Uint8 {
 			v.Set(reflect.ValueOf(id).Convert(v.Type()))
@@ -54,7 +56,7 @@ func fill(v reflect.Value, field string, id [16]byte) {
 		case field == "Key":
 			v.SetString("producer_byte_rate")
 		default:
-			v.SetString("secret")
+			v.SetString(name)
 		}
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		n := map[string]int64{"ResourceType": 2, "ResourcePatternType": 3, "Operation": 3, "PermissionType": 3,
@@ -103,9 +105,41 @@ var silent = map[int16]struct {
 	keyDescribeDelegationToken: {99, "lists nothing"},
 }
 
+// refusals are Kafka's codes of a denial by what is asked first (registry).
+var refusals = map[auth.ResourceType]int16{
+	auth.ResTopic: errTopicAuthorization, auth.ResGroup: errGroupAuthorization, auth.ResCluster: errClusterAuthorization,
+	auth.ResTxnID: errTransactionalAuthorization, auth.ResUser: errTokenAuthorization,
+}
+
+// otherwise are the APIs whose denial names something else than what is asked
+// first, from which version on.
+var otherwise = map[int16]struct {
+	from int16
+	code int16
+	why  string
+}{
+	keyProduce:            {3, errTransactionalAuthorization, "a transactional id is asked for before any topic"},
+	keyCreateTopics:       {0, errTopicAuthorization, "CREATE on the topic would do as well, and is what is told"},
+	keyAddPartitionsToTxn: {4, errClusterAuthorization, "is for brokers from v4 on"},
+	keyInitProducerID:     {0, errTransactionalAuthorization, "with a transactional id that is what counts"},
+}
+
+// denied asks an API for what mallory may not, and gives the error codes.
+func (w *wire) denied(a *api, v int16, name string, id [16]byte) (kmsg.Response, []int16) {
+	w.t.Helper()
+	req := kmsg.RequestForKey(a.key)
+	fill(reflect.ValueOf(req).Elem(), "", name, id)
+	req.SetVersion(v)
+	var got []int16
+	resp := w.answer(req, w.send(req))
+	codes(reflect.ValueOf(resp), &got)
+	return resp, got
+}
+
 // TestDenied walks the registry with a principal that no ACL names: every API
-// in every version answers with an authorization error, or with silence, and
-// nothing is changed.
+// in every version answers with the authorization error of what it asks first,
+// in some field, and with no other error but none, or with silence. What is
+// there is answered as what is not. Nothing is changed.
 func TestDenied(t *testing.T) {
 	b := secured(t, func(o *Options) {
 		o.Static["listener.name.sasl_plaintext.plain.sasl.jaas.config"] = auth.PlainLoginModule + ` required user_mallory="pw";`
@@ -119,37 +153,40 @@ func TestDenied(t *testing.T) {
 	if err := producer.ProduceSync(within(t), &kgo.Record{Topic: "secret", Value: []byte("v")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
+	if resp := adm.CommitAllOffsets(within(t), "secret", kadm.OffsetsFromRecords(kgo.Record{Topic: "secret"})); resp != nil {
+		t.Fatal(resp)
+	}
 	id := b.cluster.Image().Topic("secret").ID
 	before, end := b.cluster.Image().Version, b.Log("secret", 0).Offsets().LogEnd
-	denials := []int16{errTopicAuthorization, errGroupAuthorization, errClusterAuthorization, errTransactionalAuthorization, errTokenAuthorization}
+	w := dial(t, b)
+	if resp := w.login("mallory", "pw"); resp.ErrorCode != errNone {
+		t.Fatalf("login: %+v", resp)
+	}
 	for _, a := range b.apis.list {
 		if a.open {
 			continue
 		}
 		for v := a.min; v <= a.max; v++ {
-			w := dial(t, b)
-			if resp := w.login("mallory", "pw"); resp.ErrorCode != errNone {
-				t.Fatalf("login: %+v", resp)
-			}
-			req := kmsg.RequestForKey(a.key)
 			as := id
 			if a.key == keyMetadata && v < 12 || a.key == keyDeleteTopics {
 				as = [16]byte{} // by name
 			}
-			fill(reflect.ValueOf(req).Elem(), "", as)
-			req.SetVersion(v)
-			var got []int16
-			resp := w.answer(req, w.send(req))
-			codes(reflect.ValueOf(resp), &got)
-			denied := slices.ContainsFunc(got, func(c int16) bool { return slices.Contains(denials, c) })
+			resp, got := w.denied(a, v, "secret", as)
+			want := refusals[a.resource]
+			if o, ok := otherwise[a.key]; ok && v >= o.from {
+				want = o.code
+			}
 			if s, ok := silent[a.key]; ok && v <= s.until {
 				if slices.Contains(got, errUnknownServer) {
 					t.Errorf("%s v%d (%s): %v", a.name, v, s.why, got)
 				}
-			} else if !denied {
-				t.Errorf("%s v%d: codes %v, want an authorization error: %+v", a.name, v, got, resp)
+			} else if other := slices.IndexFunc(got, func(c int16) bool { return c != want && c != errNone }); !slices.Contains(got, want) || other >= 0 {
+				t.Errorf("%s v%d: codes %v, want %d and no other: %+v", a.name, v, got, want, resp)
 			}
-			_ = w.conn.Close() // its answer is read
+			absent, _ := w.denied(a, v, "absent", as)
+			if there, not := strings.ReplaceAll(dump(t, resp), "secret", "absent"), dump(t, absent); there != not {
+				t.Errorf("%s v%d tells what is there: %s, and what is not: %s", a.name, v, there, not)
+			}
 		}
 	}
 	if now := b.cluster.Image().Version; now != before {
@@ -158,4 +195,14 @@ func TestDenied(t *testing.T) {
 	if now := b.Log("secret", 0).Offsets(); now.LogEnd != end || now.LogStart != 0 {
 		t.Errorf("the log has changed: %+v", now)
 	}
+}
+
+// dump is an answer as text, pointers followed.
+func dump(t *testing.T, resp kmsg.Response) string {
+	t.Helper()
+	text, err := json.Marshal(resp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
