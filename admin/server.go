@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,8 @@ type Options struct {
 	// Authorize, when not nil, is asked for every request but those that Open
 	// names; false refuses it with 401.
 	Authorize func(r *http.Request) bool
+	// TLS, when not nil, is what is spoken instead of plain HTTP.
+	TLS *tls.Config
 	// Open are paths that need no authorisation (/livez, /readyz, /metrics).
 	Open map[string]bool
 	// Pprof serves Go's profiles of the process under /debug/pprof/.
@@ -52,6 +55,9 @@ func Listen(o Options) (*Server, error) {
 	l, err := net.Listen("tcp", o.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin: the HTTP address %s (--admin-listen) cannot be bound: %w", o.Addr, err)
+	}
+	if o.TLS != nil {
+		l = tls.NewListener(l, o.TLS)
 	}
 	s := &Server{o: o, listener: l, done: make(chan struct{})}
 	if o.TraceEndpoint != "" {

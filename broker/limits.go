@@ -24,6 +24,7 @@ const (
 	limitFrame           = "request_bytes"
 	limitConnections     = "connections"
 	limitConnectionsIP   = "connections_per_ip"
+	limitConnectionsUser = "connections_per_user"
 	limitStrangers       = "connections_not_logged_in"
 	limitInFlightBytes   = "requests_bytes_in_flight"
 	limitFetchSessions   = "fetch_sessions"
@@ -46,6 +47,7 @@ var limits = []Limit{
 	{limitFrame, "socket.request.max.bytes", 100 << 20, "the connection is closed"},
 	{limitConnections, "max.connections", 1<<31 - 1, "the connection is refused"},
 	{limitConnectionsIP, "max.connections.per.ip", 1<<31 - 1, "the connection is refused"},
+	{limitConnectionsUser, "", 1<<31 - 1, "who has logged in is refused (users by SASL or certificate)"},
 	{limitStrangers, "", 1024, "of the connections that wait to log in the oldest is closed"},
 	{limitInFlightBytes, "", 0, "connections are not read until requests are answered (0: 1/8 of the memory, at most 1 GiB)"},
 	{limitFetchSessions, "max.incremental.fetch.session.cache.slots", 1000, "the session longest unused gives way when idle for 2 minutes, otherwise the fetch has no session"},

@@ -43,6 +43,9 @@ type login struct {
 	refusal func()
 	timer   netloop.Timer
 
+	// counted is the user that the connection counts as one of, or "".
+	counted string
+
 	// Place in the loop's list of those who have not logged in.
 	stranger   bool
 	next, prev *session
@@ -57,10 +60,11 @@ const (
 )
 
 var (
-	errRefused      = errors.New("broker: the client failed to authenticate")
-	errExpired      = errors.New("broker: the session's time is over and the client has not authenticated again")
-	errSASLOrder    = errors.New("broker: a request came in the middle of an authentication")
-	errStrangerGone = errors.New("broker: too many connections wait to log in, and this one waited longest")
+	errRefused         = errors.New("broker: the client failed to authenticate")
+	errExpired         = errors.New("broker: the session's time is over and the client has not authenticated again")
+	errSASLOrder       = errors.New("broker: a request came in the middle of an authentication")
+	errUserConnections = errors.New("broker: the user has as many connections as it may")
+	errStrangerGone    = errors.New("broker: too many connections wait to log in, and this one waited longest")
 )
 
 // strangers is the connections of a loop that have not logged in, the oldest
@@ -122,6 +126,9 @@ func (s *session) arrived() error {
 			sec.audit.Refused(time.Now(), s.where(), "", failure)
 			return fmt.Errorf("broker: the client's certificate: %w", failure)
 		}
+		if p != auth.Anonymous && !s.count(p) {
+			return errUserConnections
+		}
 		s.principal = p
 		if p != auth.Anonymous {
 			sec.audit.Authenticated(time.Now(), s.where(), &auth.Session{Principal: p, Mechanism: "TLS"})
@@ -132,9 +139,43 @@ func (s *session) arrived() error {
 	return nil
 }
 
+// count takes a connection of the user's, or refuses when it has too many.
+func (s *session) count(p *auth.Principal) bool {
+	sec := s.b.security
+	name := p.String()
+	sec.usersMu.Lock()
+	room := int64(sec.users[name]) < sec.b.limit(limitConnectionsUser)
+	if room {
+		sec.users[name]++
+		s.login.counted = name
+	}
+	sec.usersMu.Unlock()
+	if !room {
+		sec.audit.Refused(time.Now(), s.where(), s.mechanism(), &auth.Failure{Kind: auth.KindRate, User: p.Name,
+			Detail: "the user has as many connections as it may (limit " + limitConnectionsUser + ")"})
+	}
+	return room
+}
+
+// uncount gives the connection back.
+func (s *session) uncount() {
+	name := s.login.counted
+	if name == "" {
+		return
+	}
+	s.login.counted = ""
+	sec := s.b.security
+	sec.usersMu.Lock()
+	if sec.users[name]--; sec.users[name] == 0 {
+		delete(sec.users, name)
+	}
+	sec.usersMu.Unlock()
+}
+
 // left undoes what of a login is under way.
 func (s *session) left(why error) {
 	s.loop.strangers.remove(s)
+	s.uncount()
 	if t := s.login.task; t != nil {
 		t.gone.Store(true)
 	}
@@ -201,6 +242,11 @@ func (s *session) stepped(step *auth.Step) {
 		return
 	case auth.Refused:
 		s.login.exchange = nil
+		return
+	}
+	if s.principal == nil && !s.closed && !s.count(step.Session.Principal) {
+		s.login.exchange = nil
+		*step = auth.Step{Outcome: auth.Refused, Message: "Authentication failed: the user has too many connections"}
 		return
 	}
 	s.login.exchange, s.login.session = nil, step.Session

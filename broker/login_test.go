@@ -191,6 +191,35 @@ func TestHashingIsBounded(t *testing.T) {
 	}
 }
 
+// TestConnectionsPerUser: the limit counts who is in, and only them.
+func TestConnectionsPerUser(t *testing.T) {
+	b := secured(t, func(o *Options) {
+		o.Limits = map[string]int64{limitConnectionsUser: 2}
+		o.Static["listener.name.sasl_plaintext.plain.sasl.jaas.config"] = auth.PlainLoginModule + ` required user_other="pw";`
+	})
+	var in []*wire
+	for range 2 {
+		w := dial(t, b)
+		if resp := w.login("admin", adminPassword); resp.ErrorCode != errNone {
+			t.Fatalf("%+v", resp)
+		}
+		in = append(in, w)
+	}
+	third := dial(t, b)
+	if resp := third.login("admin", adminPassword); resp.ErrorCode != errSaslAuthenticationFailed || !strings.Contains(*resp.ErrorMessage, "too many connections") {
+		t.Errorf("a third: %+v", resp)
+	}
+	third.closed()
+	if resp := dial(t, b).login("other", "pw"); resp.ErrorCode != errNone {
+		t.Errorf("another user: %+v", resp)
+	}
+	eventually(t, "an audit line", func() bool { return strings.Contains(auditLog(t, b), limitConnectionsUser) })
+	if err := in[0].conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "room again", func() bool { return dial(t, b).login("admin", adminPassword).ErrorCode == errNone })
+}
+
 // TestRefusalIsDelayed: the answer to a wrong password comes after the delay,
 // and then the connection is closed.
 func TestRefusalIsDelayed(t *testing.T) {

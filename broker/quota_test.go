@@ -2,12 +2,15 @@ package broker
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/codec/compress"
@@ -26,6 +29,22 @@ func setQuota(t testing.TB, adm *kadm.Client, key string, value float64, entity 
 		e = append(e, part)
 	}
 	done, err := adm.AlterClientQuotas(within(t), []kadm.AlterClientQuotaEntry{{Entity: e, Ops: []kadm.AlterClientQuotaOp{{Key: key, Value: value}}}})
+	if err != nil || done[0].Err != nil {
+		t.Fatalf("quota %s of %v: %v %+v", key, entity, err, done)
+	}
+}
+
+func removeQuota(t testing.TB, adm *kadm.Client, key string, entity ...string) {
+	t.Helper()
+	e := kadm.ClientQuotaEntity{}
+	for i := 0; i < len(entity); i += 2 {
+		part := kadm.ClientQuotaEntityComponent{Type: entity[i]}
+		if entity[i+1] != "" {
+			part.Name = &entity[i+1]
+		}
+		e = append(e, part)
+	}
+	done, err := adm.AlterClientQuotas(within(t), []kadm.AlterClientQuotaEntry{{Entity: e, Ops: []kadm.AlterClientQuotaOp{{Key: key, Remove: true}}}})
 	if err != nil || done[0].Err != nil {
 		t.Fatalf("quota %s of %v: %v %+v", key, entity, err, done)
 	}
@@ -175,4 +194,90 @@ func TestQuotas(t *testing.T) {
 			}
 		}
 	})
+}
+
+// throttles notes what a client is told of quotas.
+type throttles struct{ most atomic.Int64 }
+
+func (h *throttles) OnBrokerThrottle(_ kgo.BrokerMetadata, d time.Duration, after bool) {
+	if !after { // as the broker does since KIP-219, the client waits by itself
+		h.most.Store(-1)
+	} else if h.most.Load() >= 0 {
+		h.most.Store(max(h.most.Load(), int64(d)))
+	}
+}
+
+// TestQuotasSeenByClient: franz-go is throttled by each quota, and the more
+// exact entity counts before the others (KIP-13, KIP-546).
+func TestQuotasSeenByClient(t *testing.T) {
+	b := run(t, func(o *Options) { o.Static = map[string]string{"quota.window.num": "2"} }) // throttles of a second at most
+	adm := kadm.NewClient(client(t, b))
+	ctx := within(t)
+	loads := 0
+	load := func(key, id string) time.Duration {
+		loads++
+		topic, h := fmt.Sprint("t", loads), &throttles{}
+		if _, err := adm.CreateTopics(ctx, 1, 1, nil, topic); err != nil {
+			t.Fatal(err)
+		}
+		cl := client(t, b, kgo.ClientID(id), kgo.WithHooks(h), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(0))
+		if key == "consumer_byte_rate" {
+			cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}})
+		}
+		for range 2 {
+			if err := cl.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: make([]byte, 30_000)}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			if key != "consumer_byte_rate" {
+				continue
+			}
+			if err := cl.PollFetches(ctx).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if h.most.Load() < 0 {
+			t.Errorf("%s: throttled before the answer", id)
+		}
+		return time.Duration(h.most.Load())
+	}
+	for _, c := range []struct {
+		key  string
+		rate float64
+	}{{"producer_byte_rate", 20_000}, {"consumer_byte_rate", 20_000}} {
+		setQuota(t, adm, c.key, c.rate, "user", "")
+		if got := load(c.key, "plain-"+c.key); got == 0 {
+			t.Errorf("%s of every user: not throttled", c.key)
+		}
+		setQuota(t, adm, c.key, 1e9, "user", "", "client-id", "free-"+c.key)
+		if got := load(c.key, "free-"+c.key); got != 0 {
+			t.Errorf("%s: a client with a quota of its own was throttled for %v", c.key, got)
+		}
+		setQuota(t, adm, c.key, c.rate, "user", "ANONYMOUS")
+		if got := load(c.key, "free-"+c.key); got == 0 {
+			t.Errorf("%s: the user's own quota does not come before that of every user's client", c.key)
+		}
+		for _, entity := range [][]string{{"user", ""}, {"user", "", "client-id", "free-" + c.key}, {"user", "ANONYMOUS"}} {
+			removeQuota(t, adm, c.key, entity...)
+		}
+	}
+	setQuota(t, adm, "request_percentage", 0.01, "client-id", "slow")
+	if load("request_percentage", "slow") == 0 {
+		t.Error("request_percentage: not throttled")
+	}
+	setQuota(t, adm, "controller_mutation_rate", 1, "client-id", "mutator")
+	h := &throttles{}
+	one := kadm.NewClient(client(t, b, kgo.ClientID("mutator"), kgo.WithHooks(h), kgo.RequestRetries(0)))
+	var err error
+	for i := range 40 {
+		var made kadm.CreateTopicResponses
+		if made, err = one.CreateTopics(ctx, 5, 1, nil, fmt.Sprint("m", i)); err == nil {
+			err = made.Error()
+		}
+		if err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, kerr.ThrottlingQuotaExceeded) {
+		t.Errorf("controller_mutation_rate: %v", err)
+	}
 }

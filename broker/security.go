@@ -48,6 +48,10 @@ type security struct {
 	oauth   map[string]*auth.OAuth // mu; by listener
 	applied map[string]string      // mu; the dynamic keys that listeners were made with
 	closed  bool                   // mu
+	admin   *listener              // mu; certificates of the admin server, or nil
+
+	usersMu sync.Mutex     // loops take it: nothing waits with it held
+	users   map[string]int // usersMu; connections of those who are logged in
 }
 
 // defaultAuthTimeout is how long a client may take to log in.
@@ -60,6 +64,7 @@ func (s *security) prepare() error {
 		s.authTimeout = defaultAuthTimeout
 	}
 	s.oauth = map[string]*auth.OAuth{}
+	s.users = map[string]int{}
 	s.hashing = make(chan struct{}, max(runtime.NumCPU()/2, 1))
 	for _, l := range s.b.listeners {
 		if !l.protocol.TLS() {
@@ -167,6 +172,9 @@ func (s *security) close() error {
 		if t := l.tls.Load(); t != nil {
 			t.Close()
 		}
+	}
+	if s.admin != nil {
+		s.admin.tls.Load().Close()
 	}
 	s.mu.Unlock()
 	if s.audit != nil {
@@ -306,16 +314,20 @@ func (s *security) remakeLocked() error {
 // there are go on. What cannot be read leaves the old in place and is in the
 // error.
 func (b *Broker) Reload() error {
+	b.security.mu.Lock()
+	defer b.security.mu.Unlock()
+	list := b.listeners
+	if b.security.admin != nil {
+		list = append(slices.Clip(list), b.security.admin)
+	}
 	var errs []error
-	for _, l := range b.listeners {
+	for _, l := range list {
 		if t := l.tls.Load(); t != nil {
 			if err := t.Reload(); err != nil {
 				errs = append(errs, fmt.Errorf("broker: listener %s: %w", l.name, err))
 			}
 		}
 	}
-	b.security.mu.Lock()
-	defer b.security.mu.Unlock()
 	for _, o := range b.security.oauth {
 		o.Reload()
 	}

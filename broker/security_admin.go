@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -76,11 +77,60 @@ func hasCredential(image *cluster.Image, user string) bool {
 	return false
 }
 
+// adminListener is the admin server among the listeners: its keys are those of a
+// listener named ADMIN.
+const adminListener = "ADMIN"
+
+// AdminTLS is TLS for the admin server, from Kafka's ssl keys with the prefix
+// listener.name.admin. or without one (ssl.client.auth counts with it only, as on
+// SASL_SSL). It follows changes and Reload as listeners do. Once a broker.
+func (b *Broker) AdminTLS() (*tls.Config, error) {
+	s := b.security
+	l := &listener{name: adminListener, protocol: SASLSSL}
+	if err := s.makeTLS(l); err != nil {
+		return nil, fmt.Errorf("broker: the admin server: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		l.tls.Load().Close()
+		return nil, errShuttingDown
+	}
+	s.admin = l
+	return l.tlsConfig(), nil
+}
+
+// AllowAdminCertificate is AllowAdmin for who shows a certificate to the admin
+// server instead of a password.
+func (b *Broker) AllowAdminCertificate(host netip.Addr, state *tls.ConnectionState) bool {
+	s := b.security
+	s.mu.Lock()
+	l := s.admin
+	s.mu.Unlock()
+	if l == nil || state == nil || len(state.VerifiedChains) == 0 {
+		return false
+	}
+	p, failure := l.tls.Load().Principal(state)
+	if failure != nil {
+		s.audit.Refused(time.Now(), auth.Where{Host: host, Listener: adminListener}, "", failure)
+		return false
+	}
+	return b.mayAdmin(host, p)
+}
+
+func (b *Broker) mayAdmin(host netip.Addr, p *auth.Principal) bool {
+	if b.auth.Authorize(p, host, auth.OpDescribe, auth.ResCluster, clusterName) {
+		return true
+	}
+	b.security.audit.Denied(time.Now(), auth.Where{Host: host, Listener: adminListener}, p, "admin", auth.OpDescribe, auth.ResCluster, clusterName)
+	return false
+}
+
 // AllowAdmin reports whether a user with a password may look at the admin
 // server: DESCRIBE on the cluster. It hashes the password: not on a loop.
 func (b *Broker) AllowAdmin(host netip.Addr, user, password string) bool {
 	s, now := b.security, time.Now()
-	where := auth.Where{Host: host, Listener: "admin"}
+	where := auth.Where{Host: host, Listener: adminListener}
 	if s.attempts.Wait(host, now) > 0 {
 		s.audit.Refused(now, where, auth.MechanismPlain, &auth.Failure{Kind: auth.KindRate, User: user, Detail: "too many failures from this address"})
 		return false
@@ -97,10 +147,5 @@ func (b *Broker) AllowAdmin(host netip.Addr, user, password string) bool {
 	if step.Outcome != auth.Success {
 		return false
 	}
-	p := step.Session.Principal
-	if !b.auth.Authorize(p, host, auth.OpDescribe, auth.ResCluster, clusterName) {
-		s.audit.Denied(now, where, p, "admin", auth.OpDescribe, auth.ResCluster, clusterName)
-		return false
-	}
-	return true
+	return b.mayAdmin(host, step.Session.Principal)
 }

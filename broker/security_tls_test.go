@@ -11,6 +11,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -96,6 +97,11 @@ func (a *authority) server(name string) string {
 // dialer is TLS as a client of the authority has it; name "" shows no certificate.
 func (a *authority) dialer(name string) kgo.Opt {
 	a.t.Helper()
+	return kgo.DialTLSConfig(a.config(name))
+}
+
+func (a *authority) config(name string) *tls.Config {
+	a.t.Helper()
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	c := &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
@@ -103,7 +109,7 @@ func (a *authority) dialer(name string) kgo.Opt {
 		cert, key := a.make(name, false, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth})
 		c.Certificates = []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}
 	}
-	return kgo.DialTLSConfig(c)
+	return c
 }
 
 // TestSASLSSL: listeners with a protocol each, by keys with their names.
@@ -203,5 +209,63 @@ func TestMutualTLS(t *testing.T) {
 	}
 	if err := cl.Ping(within(t)); err != nil {
 		t.Errorf("the connection from before the reload: %v", err)
+	}
+}
+
+// TestAdminTLS: the admin server's certificate and who a client's is, by the keys
+// with its prefix; a new certificate is served after a reload.
+func TestAdminTLS(t *testing.T) {
+	ca := newAuthority(t)
+	b := secured(t, func(o *Options) {
+		o.Static["ssl.keystore.type"], o.Static["ssl.keystore.location"] = "PEM", ca.server("broker")
+		o.Static["ssl.truststore.type"], o.Static["ssl.truststore.location"] = "PEM", filepath.Join(ca.dir, "ca.pem")
+		o.Static["listener.name.admin.ssl.client.auth"] = "requested"
+		o.Static["ssl.principal.mapping.rules"] = "RULE:^CN=(.*?),.*$/$1/L,DEFAULT"
+		o.Static["super.users"] = "User:alice"
+	})
+	conf, err := b.AdminTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	here := netip.MustParseAddr("127.0.0.1")
+	shake := func(client *tls.Config) (served string, may bool) {
+		t.Helper()
+		seen := make(chan tls.ConnectionState, 1)
+		b.Go("test", func() {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer nc.Close()
+			if err := nc.(*tls.Conn).Handshake(); err != nil {
+				t.Error(err)
+			}
+			seen <- nc.(*tls.Conn).ConnectionState()
+		})
+		nc, err := tls.Dial("tcp", l.Addr().String(), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		state := <-seen
+		return nc.ConnectionState().PeerCertificates[0].Subject.CommonName, b.AllowAdminCertificate(here, &state)
+	}
+	for name, want := range map[string]bool{"Alice": true, "bob": false, "": false} {
+		if served, may := shake(ca.config(name)); may != want || served != "broker" {
+			t.Errorf("%q: served %q, may %v", name, served, may)
+		}
+	}
+	cert, key := ca.make("renewed", false, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth})
+	ca.write("broker.pem", cert, key)
+	if err := b.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if served, _ := shake(ca.config("")); served != "renewed" {
+		t.Errorf("after the reload %q is served", served)
 	}
 }

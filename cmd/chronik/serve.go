@@ -73,7 +73,11 @@ func serve(ctx context.Context, o broker.Options, f *serveFlags, adminAsked bool
 	reloadOnHangup(ctx, b, o.Logger)
 	var side *admin.Server
 	if adminAddr := f.admin; adminAddr != "" && adminAddr != "off" {
-		side, err = admin.Listen(admin.Options{Broker: b, Addr: adminAddr, Logger: o.Logger, Authorize: authorizeAdmin(b), Open: open, Pprof: f.pprof, TraceEndpoint: f.traceTo})
+		adminTLS, err := f.security.adminSide(b, adminAddr, o.Logger)
+		if err != nil {
+			return errors.Join(err, b.Close())
+		}
+		side, err = admin.Listen(admin.Options{Broker: b, Addr: adminAddr, TLS: adminTLS, Logger: o.Logger, Authorize: authorizeAdmin(b), Open: open, Pprof: f.pprof, TraceEndpoint: f.traceTo})
 		switch {
 		case err == nil:
 		case !adminAsked && errors.Is(err, syscall.EADDRINUSE):

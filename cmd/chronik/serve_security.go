@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -26,6 +28,7 @@ type securityFlags struct {
 	auditFile    string
 	auditTopic   string
 	adminOpen    string
+	adminTLS     bool
 	unsigned     bool
 }
 
@@ -36,6 +39,7 @@ func (f *securityFlags) register(p *pflag.FlagSet) {
 	p.StringVar(&f.auditFile, "audit-file", "", "the audit log; off for none (default audit.log in the first data directory once a listener authenticates)")
 	p.StringVar(&f.auditTopic, "audit-topic", "", "a topic that gets each line of the audit log too; it is made with one partition when it is not there")
 	p.StringVar(&f.adminOpen, "admin-open", "health", "what of the admin server needs no password once a listener authenticates: health, metrics, or both with a comma; none")
+	p.BoolVar(&f.adminTLS, "admin-tls", false, "serve --admin-listen over TLS with the broker's certificates (ssl keys, listener.name.admin. before those of its own)")
 	p.BoolVar(&f.unsigned, "insecure-accept-unsigned-tokens", false, "let OAUTHBEARER take tokens that nobody signed: anybody is whom they say they are")
 }
 
@@ -82,20 +86,45 @@ func (f *securityFlags) openPaths() (map[string]bool, error) {
 	return open, nil
 }
 
-// authorizeAdmin asks the broker about the user of an HTTP request (Basic). It
-// is nil when no listener authenticates: then nobody has a password.
+// authorizeAdmin asks the broker about the user of an HTTP request: by its
+// certificate under TLS, or its password (Basic). It is nil when no listener
+// authenticates: then nobody has a password.
 func authorizeAdmin(b *broker.Broker) func(*http.Request) bool {
 	if !b.Authenticates() {
 		return nil
 	}
 	return func(r *http.Request) bool {
-		user, password, ok := r.BasicAuth()
-		if !ok {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
 			return false
 		}
-		from, err := netip.ParseAddrPort(r.RemoteAddr)
-		return err == nil && b.AllowAdmin(from.Addr(), user, password)
+		user, password, ok := r.BasicAuth()
+		if !ok {
+			return b.AllowAdminCertificate(from.Addr(), r.TLS)
+		}
+		return b.AllowAdmin(from.Addr(), user, password)
 	}
+}
+
+// adminSide is what the admin server speaks, and a warning when it tells everybody
+// on the network what it should not.
+func (f *securityFlags) adminSide(b *broker.Broker, addr string, logger *slog.Logger) (*tls.Config, error) {
+	if f.adminTLS {
+		return b.AdminTLS()
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("--admin-listen %q is no host:port: %w", addr, err)
+	}
+	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
+		return nil, nil
+	}
+	if b.Authenticates() {
+		logger.Warn("the admin server takes passwords over the network without TLS (--admin-tls)", "address", addr)
+	} else {
+		logger.Warn("the admin server answers everybody on the network; bind it to loopback, or let a listener authenticate (--admin-listen)", "address", addr)
+	}
+	return nil, nil
 }
 
 // reloadOnHangup reads certificates again on each SIGHUP until ctx ends.

@@ -58,7 +58,7 @@ func flood(spec string) int {
 		}
 		go harass(conn, kind, end)
 	}
-	time.Sleep(time.Until(end))
+	<-time.After(time.Until(end))
 	fmt.Println("flood:", failed, "connections were not taken")
 	return 0
 }
@@ -73,7 +73,7 @@ func harass(conn net.Conn, kind string, end time.Time) {
 			if _, err := conn.Write([]byte{one}); err != nil {
 				return
 			}
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 	case "hello":
 		if _, err := conn.Write([]byte{22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3}); err != nil {

@@ -208,7 +208,7 @@ func start(binary string) (*exec.Cmd, error) {
 		if time.Now().After(deadline) {
 			return nil, errors.Join(fmt.Errorf("the broker was not ready within 20 s:\n%s", victim.log), cmd.Process.Kill())
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
