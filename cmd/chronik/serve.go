@@ -51,7 +51,18 @@ so on. A flag comes before the environment, the environment before --config.`,
 // heavyWorkers is how many goroutines besides the loops may use a core for
 // long (recompression, compaction, TLS). GOMAXPROCS is raised by it, so that
 // the kernel and not the Go scheduler shares the cores: a loop that waits
-// behind a goroutine that computes otherwise waits for up to 10 ms.
+// behind a goroutine that computes otherwise waits for up to 10 ms. Measured on
+// 2 cores in commit mode, 2 rounds in turn, GOMAXPROCS 2, 3 and 4: CPU µs per
+// request with one client 212, 117, 129; 32 clients 20, 26 and 26 thousand
+// requests/s with a p99 of 9.5, 3.8 and 5.9 ms. Loops and committer sleep in
+// system calls that keep their P, so there must be more of those.
+//
+// Nothing else of the runtime is set. The collector takes at most 2 % of the
+// samples in any cell of the comparison (the heap is a few MB and a request
+// allocates nothing), so GOGC and GOMEMLIMIT are Go's own. There is no profile
+// for the compiler either: 53 to 84 % of the samples are in the kernel, 3 to 27 %
+// in Go's scheduler, and the 8 to 20 % that are ours leave it less to gain than
+// two runs differ by.
 const heavyWorkers = 2
 
 // serve runs a broker until ctx ends.
