@@ -74,6 +74,10 @@ type Options struct {
 	// DiskReserve is the free space below which clients' appends are refused.
 	// Default max(1 GiB, 2 %), at most 10 % of the disk; negative: none.
 	DiskReserve int64
+	// Ballast is the bytes set aside for internal topics, checkpoints and
+	// deletions on a full disk. Default 64 MiB, at most a 32nd of the disk;
+	// negative: none.
+	Ballast int64
 	// MaxOpenFiles bounds the descriptors of segments kept open.
 	MaxOpenFiles int
 	// StallUnhealthy is how long a sync that commits wait for may take before the

@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -40,6 +41,9 @@ func (l *Log) Append(a *Append) (res Appended, err error) {
 		return res, ErrBusy
 	}
 	res, err = l.appendLocked(a, cfg, &sum)
+	if l.internal && errors.Is(err, ErrDiskFull) && l.dir.dropBallast() {
+		res, err = l.appendLocked(a, cfg, &sum)
+	}
 	if err != nil {
 		c.unreserve(len(a.Batches))
 		return res, err

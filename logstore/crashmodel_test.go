@@ -120,7 +120,9 @@ func (w *crashWorld) spec(m *crashLog) LogSpec {
 func (w *crashWorld) live() {
 	w.harmed, w.off = false, nil
 	o := Options{
-		Dirs: []string{"/data1", "/data2"}, FS: w.disk, JournalMax: 2 << 20, DiskReserve: -1,
+		Dirs: []string{"/data1", "/data2"}, FS: w.disk, JournalMax: 2 << 20, DiskReserve: -1, Ballast: 64 << 10,
+		ProducerExpiration: 1 << 62, // the records say 1970, and a life may be long on a busy machine
+
 		OnCommit: func(_ []Advance, done []Done) {
 			for _, d := range done {
 				d.Token.(chan error) <- d.Err

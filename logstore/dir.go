@@ -22,6 +22,7 @@ import (
 //	<data>/.lock       held while a broker runs
 //	<data>/checkpoint  where recovery of each log starts
 //	<data>/journal/    the ring
+//	<data>/ballast     blocks set aside for a full disk
 //	<data>/logs/       what Kafka would have as its log.dir
 const (
 	fileFormat    = "format"
@@ -47,6 +48,8 @@ type dir struct {
 	appended atomic.Int64 // bytes since the last checkpoint
 	offline  atomic.Bool
 	full     atomic.Bool // free space is below the reserve
+	ballast  atomic.Bool // the ballast is there
+	starved  atomic.Bool // something met a full disk: the keeper gives the ballast up
 
 	ckptMu sync.Mutex // one checkpoint at a time
 
@@ -127,7 +130,17 @@ func (d *dir) read() error {
 		d.store.logger.Error("the journal is damaged in acknowledged data", "dir", d.path, "what", what)
 	}
 	generation := max(img.generation, mark.generation) + 1
-	if d.journal, err = newJournal(disk, jpath, d.id, generation, d.store.opt.JournalMax, img.number+1, img.files, d.store.logger); err != nil {
+	if _, err := disk.Stat(filepath.Join(d.path, fileBallast)); err == nil {
+		d.ballast.Store(true)
+	}
+	ring := func() (*journal, error) {
+		return newJournal(disk, jpath, d.id, generation, d.store.opt.JournalMax, img.number+1, img.files, d.store.logger)
+	}
+	d.journal, err = ring()
+	if errors.Is(err, syscall.ENOSPC) && d.dropBallast() {
+		d.journal, err = ring() // a full disk must let a broker start, or nobody could delete
+	}
+	if err != nil {
 		return img.abandon(err)
 	}
 	cost := &d.journal.cost
@@ -281,6 +294,10 @@ func (d *dir) fail(err error) {
 func (d *dir) ioError(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		d.full.Store(true)
+		d.starved.Store(true)
+		if d.keeper != nil {
+			d.keeper.poke()
+		}
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)
 	}
 	d.fail(err)
@@ -305,10 +322,15 @@ func (d *dir) measure() {
 		d.fail(fmt.Errorf("ask for free space: %w", err))
 		return
 	}
-	full := u.Free < d.reserve(u)
-	if d.full.Swap(full) != full {
-		d.store.logger.Warn("free space crossed the reserve", "dir", d.path, "free", u.Free, "reserve", d.reserve(u), "refusing", full)
+	need := d.reserve(u)
+	if !d.ballast.Load() {
+		need += d.ballastSize(u)
 	}
+	full := u.Free < need
+	if d.full.Swap(full) != full {
+		d.store.logger.Warn("free space crossed the reserve", "dir", d.path, "free", u.Free, "reserve", need, "refusing", full)
+	}
+	d.keepBallast(u)
 }
 
 // touch lists a log for the next checkpoint. Under log.mu.

@@ -65,7 +65,7 @@
 //
 // # What is not here
 //
-// No ballast file for a full disk, and LogConfig.Preallocate is not looked at:
+// LogConfig.Preallocate is not looked at:
 // hot logs are preallocated by their windows. A data directory that cannot be
 // opened fails [Open]; one that fails later goes offline alone.
 //
@@ -75,7 +75,7 @@
 //	store.go           Store: Open, Ready, Close, Checkpoint
 //	openlog.go         OpenLog, CreateLog, Delete
 //	dir.go             a data directory: format, lock, offline, disk space
-//	keeper.go          a directory's slow work
+//	keeper.go          a directory's slow work; ballast.go: room on a full disk
 //	log.go             Log: state, lazy load, log start
 //	append.go          Append; validate.go: what is checked without the lock
 //	roll.go            when a segment is closed

@@ -65,6 +65,9 @@ func (k *keeper) run() {
 		if k.d.offline.Load() {
 			continue
 		}
+		if k.d.starved.Swap(false) {
+			k.d.dropBallast()
+		}
 		if err := k.d.journal.grow(); err != nil {
 			k.d.grewBadly(err)
 		}
@@ -74,6 +77,9 @@ func (k *keeper) run() {
 			if k.d.store.ready.Load() {
 				if err := k.d.checkpoint(false); err != nil {
 					k.d.store.logger.Error("a checkpoint failed; the journal is kept", "dir", k.d.path, "err", err)
+					if errors.Is(err, ErrDiskFull) {
+						saved = now.Add(-k.d.store.opt.CheckpointEvery) // again at the next tick: deletions wait for it
+					}
 				}
 			}
 		}

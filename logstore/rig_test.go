@@ -49,7 +49,7 @@ func goPlain(_ string, f func()) { go f() }
 
 // rigOptions are the options of a rig; tests change them.
 func rigOptions(disk vfs.FS) Options {
-	return Options{Dirs: []string{"/data"}, FS: disk, JournalMax: 8 << 20, DiskReserve: -1, SegmentWrite: "pwrite",
+	return Options{Dirs: []string{"/data"}, FS: disk, JournalMax: 8 << 20, DiskReserve: -1, Ballast: -1, SegmentWrite: "pwrite",
 		Upkeep: UpkeepOptions{CleanerThreads: -1, ScrubRate: -1}}
 }
 

@@ -28,7 +28,7 @@ func stageID(topic string) (id TopicID) {
 func newStage(t testing.TB, change func(*Options)) *stage {
 	r := &stage{t: t, disk: vfs.NewMem()}
 	r.opt = Options{
-		Dirs: []string{"/data"}, JournalMax: 4 << 20,
+		Dirs: []string{"/data"}, JournalMax: 4 << 20, Ballast: -1,
 		OnCommit: func(_ []Advance, done []Done) {
 			for _, d := range done {
 				d.Token.(chan error) <- d.Err
@@ -109,7 +109,7 @@ func (r *stage) append(l *Log, batches []byte) Appended {
 
 func (r *stage) tryAppend(l *Log, batches []byte, o Origin) (Appended, error) {
 	done := make(chan error, 1)
-	a, err := l.Append(&Append{Batches: batches, Origin: o, Token: done, Now: 1})
+	a, err := l.Append(&Append{Batches: batches, Origin: o, Token: done, Now: 1, Guard: Unguarded})
 	if err != nil {
 		return a, err
 	}

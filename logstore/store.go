@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
@@ -371,6 +372,18 @@ func (d *dir) trimAll() error {
 }
 
 func (d *dir) closeCleanly() error {
+	err := d.markClean()
+	if errors.Is(err, syscall.ENOSPC) && d.dropBallast() {
+		err = d.markClean()
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %s is not marked as stopped cleanly; nothing is lost, and the next start recovers: %w", ErrDiskFull, d.path, err)
+	}
+	return err
+}
+
+// markClean leaves a directory that needs no recovery.
+func (d *dir) markClean() error {
 	d.sealAll()
 	if err := d.trimAll(); err != nil {
 		d.fail(err)
