@@ -343,7 +343,7 @@ func (b *Broker) Log(topic string, partition int32) *logstore.Log { return b.log
 func (b *Broker) Durability() string {
 	switch b.opt.Durability {
 	case logstore.Interval:
-		return "interval: written, synced within 50 ms"
+		return fmt.Sprintf("interval: written, synced within %v", b.opt.SyncEvery)
 	case logstore.OS:
 		return "os: written, synced when the kernel likes"
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	ClusterID string
 
 	Durability logstore.Durability
+	// SyncEvery is Interval's period. Default 50 ms.
+	SyncEvery time.Duration
 	// AckWritten answers acks=1 when the batch is written, before it is durable.
 	AckWritten bool
 	// AllowWeakerTopics lets flush.messages and flush.ms of a topic weaken
@@ -135,6 +137,9 @@ func (o Options) fill() (Options, []*listener, error) {
 	}
 	if o.DrainTimeout == 0 {
 		o.DrainTimeout = 5 * time.Second
+	}
+	if o.SyncEvery == 0 {
+		o.SyncEvery = 50 * time.Millisecond
 	}
 	if o.MaxOpenFiles == 0 {
 		o.MaxOpenFiles = 1024

@@ -14,7 +14,7 @@ func (b *Broker) storeOptions() logstore.Options {
 	o := &b.opt
 	so := logstore.Options{
 		Dirs: o.DataDirs, FS: o.FS, JournalDir: o.JournalDir, JournalMax: o.JournalMax,
-		Durability: o.Durability, AllowWeakerTopics: o.AllowWeakerTopics, CommitDelay: o.CommitDelay,
+		Durability: o.Durability, SyncEvery: o.SyncEvery, AllowWeakerTopics: o.AllowWeakerTopics, CommitDelay: o.CommitDelay,
 		SegmentWrite: o.SegmentWrite, MaxOpenFiles: o.MaxOpenFiles,
 		QueueBytes: b.limit(limitQueueBytes), MaxProducers: int(b.limit(limitProducers)),
 		ProducerExpiration: o.millis("producer.id.expiration.ms"),

@@ -65,9 +65,8 @@
 //
 // # What is not here
 //
-// LogConfig.Preallocate is not looked at:
-// hot logs are preallocated by their windows. A data directory that cannot be
-// opened fails [Open]; one that fails later goes offline alone.
+// No preallocation but by windows, and by a topic's preallocate=true. A data
+// directory that cannot be opened fails [Open]; one that fails later goes offline alone.
 //
 // # File map
 //

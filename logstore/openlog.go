@@ -176,7 +176,12 @@ func (l *Log) make() error {
 	if err := seg.pinWith(true); err != nil {
 		return l.dir.ioError(err)
 	}
+	err := seg.preallocate(l.cfg.Load())
 	seg.unpin()
+	if err != nil {
+		seg.retire()
+		return l.dir.ioError(errors.Join(err, removeIfThere(disk, seg.path()+suffixLog)))
+	}
 	for _, dir := range []string{l.path, l.dir.logs} {
 		if err := disk.SyncDir(dir); err != nil {
 			l.dir.fail(err)

@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -56,7 +57,13 @@ func (l *Log) roll(now int64) (*Segment, error) {
 	if err := s.pinWith(true); err != nil {
 		return nil, l.dir.ioError(err)
 	}
+	err := s.preallocate(l.cfg.Load())
 	s.unpin()
+	if err != nil {
+		// The next start would take it for the active one.
+		s.retire()
+		return nil, l.dir.ioError(errors.Join(err, removeIfThere(l.store.fs, s.path()+suffixLog)))
+	}
 	old.imu.Lock()
 	old.addTime()
 	old.imu.Unlock()
@@ -71,6 +78,21 @@ func (l *Log) roll(now int64) (*Segment, error) {
 	l.markDirty()
 	l.dir.toSeal(old, encodeSnapshot(&l.prod))
 	return s, nil
+}
+
+// preallocate reserves a new segment's blocks where the topic has
+// preallocate=true. Kafka sets the file's length; here its size stays what is
+// written, and the blocks are really there. The caller holds a pin.
+func (s *Segment) preallocate(cfg *LogConfig) error {
+	if !cfg.Preallocate {
+		return nil
+	}
+	s.reserved = true
+	s.log.grown.Store(true)
+	if err := s.file.Allocate(0, int64(cfg.SegmentBytes), true); err != nil {
+		return fmt.Errorf("preallocate segment %s: %w", s.path(), err)
+	}
+	return nil
 }
 
 // Roll closes the active segment unless it is empty (retention and tests).

@@ -41,6 +41,9 @@ type Segment struct {
 	used atomic.Bool
 
 	trimmed bool // mapper.work; the file has its final size
+	// reserved: blocks lie behind the file's size. Set before the segment is
+	// published.
+	reserved bool
 
 	imu     sync.RWMutex
 	offsets entryFile[offsetEntry] // imu

@@ -341,7 +341,7 @@ func (s *Segment) trim(closed bool) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("size of segment: %w", err)
 	}
-	if have <= size {
+	if have <= size && !s.reserved {
 		return false, nil
 	}
 	if err := s.file.Truncate(size); err != nil {

@@ -202,3 +202,50 @@ func TestTrimWaitsForSync(t *testing.T) {
 	}
 	r.close()
 }
+
+// TestPreallocate: preallocate=true reserves a segment when it is made; what was
+// not written is given back when it is closed, and at a clean stop.
+func TestPreallocate(t *testing.T) {
+	disk := vfs.NewMem()
+	r := mustRig(t, rigOptions(disk)).ready()
+	used := func() int64 {
+		u, err := disk.Usage("/data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int64(u.Total - u.Free)
+	}
+	eventually(t, "the ring has its second file", func() bool { total, _ := r.s.dirs[0].journal.usage(); return total > firstJournalFile })
+	spec := specOf("t", 0)
+	spec.Config.Preallocate, spec.Config.SegmentBytes = true, 8<<20
+	empty := used()
+	l := r.open(spec)
+	if have := used() - empty; have < 8<<20 {
+		t.Errorf("a new segment has %d bytes", have)
+	}
+	r.put(l, "x", 1)
+	info, err := disk.Stat(l.active.path() + suffixLog)
+	if err != nil || info.Size() > 1000 {
+		t.Errorf("the file's size is %d, %v", info.Size(), err)
+	}
+	if err := l.Roll(testNow); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the closed segment is given back", func() bool { have := used() - empty; return have >= 8<<20 && have < 12<<20 })
+	r.put(l, "y", 1)
+	r.close()
+	if have := used() - empty; have > 4<<20 {
+		t.Errorf("after a clean stop %d bytes are held", have)
+	}
+	disk.SetCapacity(used() + 4<<20)
+	r = mustRig(t, rigOptions(disk))
+	l = r.open(spec)
+	r.ready()
+	if have := r.readAll(l, 0, false); len(have) != 2 {
+		t.Errorf("after a restart: %v", have)
+	}
+	if err := l.Roll(testNow); !errors.Is(err, ErrDiskFull) {
+		t.Errorf("a segment that the disk cannot hold: %v", err)
+	}
+	r.close()
+}

@@ -51,7 +51,7 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.StringVar(&f.protocols, "listener-protocols", "", "Kafka's listener.security.protocol.map")
 	p.StringVar(&f.admin, "admin-listen", "127.0.0.1:9644", "address of metrics, health and views over HTTP; off for none")
 	p.BoolVar(&f.pprof, "pprof", false, "serve Go's profiles of the process under /debug/pprof/ of the admin server")
-	p.StringVar(&f.durability, "durability", "commit", "when an append counts: commit (after the disk's sync), interval, os")
+	p.StringVar(&f.durability, "durability", "commit", "when an append counts: commit (after the disk's sync), interval or interval=TIME (written; synced within 50 ms, or TIME), os")
 	p.StringVar(&f.acks1, "acks1", "durable", "when acks=1 is answered: durable, or written")
 	p.BoolVar(&f.weaker, "allow-weaker-topics", false, "let a topic's flush.messages and flush.ms weaken --durability")
 	p.StringArrayVarP(&f.set, "conf", "c", nil, "a Kafka broker key, key=value; repeat for more")
@@ -110,7 +110,14 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 		return o, fmt.Errorf("--trace-endpoint %s has nothing to send: it needs --trace-sample or --trace-slow, and the admin server (--admin-listen)", f.traceTo)
 	}
 	o.StallUnhealthy, o.StallExit = f.stallWarn, f.stallExit
-	switch f.durability {
+	mode, every, timed := strings.Cut(f.durability, "=")
+	if timed {
+		var err error
+		if o.SyncEvery, err = time.ParseDuration(every); err != nil || o.SyncEvery <= 0 || mode != "interval" {
+			return o, fmt.Errorf("--durability %q: only interval takes a time, such as interval=100ms", f.durability)
+		}
+	}
+	switch mode {
 	case "commit":
 		o.Durability = logstore.Commit
 	case "interval":
@@ -118,7 +125,7 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 	case "os":
 		o.Durability = logstore.OS
 	default:
-		return o, fmt.Errorf("--durability %q is not commit, interval or os", f.durability)
+		return o, fmt.Errorf("--durability %q is not commit, interval, interval=TIME or os", f.durability)
 	}
 	switch f.acks1 {
 	case "durable":

@@ -173,6 +173,8 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"-c", "novalue"}, "novalue"},
 		{[]string{"--listeners", "nonsense"}, "listeners"},
 		{[]string{"--durability", "later"}, "--durability"},
+		{[]string{"--durability", "os=1s"}, "only interval takes a time"},
+		{[]string{"--durability", "interval=soon"}, "only interval takes a time"},
 		{[]string{"--journal-max", "much"}, "--journal-max"},
 		{[]string{"--config", "/no/such/file"}, "/no/such/file"},
 		{[]string{"--limit", "x=1"}, "x"},
