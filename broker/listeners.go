@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,8 +33,8 @@ type listener struct {
 	name     string
 	protocol Protocol
 	addr     string // host:port to bind
-	// advertisedHost is what clients are told; empty means the address that
-	// they connected to.
+	// advertisedHost and advertisedPort are what clients are told. No host means
+	// the address that they connected to, port 0 the port that was bound.
 	advertisedHost string
 	advertisedPort int32
 
@@ -87,6 +88,11 @@ func parseListeners(listeners, advertised, protocols string) ([]*listener, error
 			return nil, fmt.Errorf("broker: listener %s has no security protocol; name it in listener.security.protocol.map, for example %s:PLAINTEXT", name, name)
 		}
 		l := &listener{name: name, protocol: proto, addr: net.JoinHostPort(host, strconv.Itoa(port))}
+		// A name stays a name for clients, as in Kafka: a certificate is made out to
+		// it, and what it resolves to here may be no address for them.
+		if _, err := netip.ParseAddr(host); err != nil && host != "" {
+			l.advertisedHost = host
+		}
 		index[name], list = l, append(list, l)
 	}
 	if len(list) == 0 {

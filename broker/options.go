@@ -23,7 +23,8 @@ type Options struct {
 	// Default: Static's listeners, then PLAINTEXT://127.0.0.1:9092.
 	Listeners string
 	// AdvertisedListeners is Kafka's advertised.listeners. A listener that it
-	// does not name tells each client the address that it connected to.
+	// does not name advertises its own host name, or, when it has an address or
+	// nothing for a host, tells each client the address that it connected to.
 	AdvertisedListeners string
 	// SecurityProtocols is Kafka's listener.security.protocol.map.
 	SecurityProtocols string

@@ -47,7 +47,7 @@ type serveFlags struct {
 func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.StringArrayVar(&f.dataDirs, "data-dir", nil, "directory of the logs; repeat for several disks (default ./chronik-data)")
 	p.StringVar(&f.listeners, "listeners", "", "Kafka's listeners: NAME://host:port, … (default PLAINTEXT://127.0.0.1:9092)")
-	p.StringVar(&f.advertised, "advertised-listeners", "", "what clients are told to connect to (default: the address that they connected to)")
+	p.StringVar(&f.advertised, "advertised-listeners", "", "what clients are told to connect to (default: the host name in --listeners, or the address that they connected to)")
 	p.StringVar(&f.protocols, "listener-protocols", "", "Kafka's listener.security.protocol.map")
 	p.StringVar(&f.admin, "admin-listen", "127.0.0.1:9644", "address of metrics, health and views over HTTP; off for none")
 	p.BoolVar(&f.pprof, "pprof", false, "serve Go's profiles of the process under /debug/pprof/ of the admin server")
