@@ -9,7 +9,7 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash verify-crash attack compat compat-matrix conformance differential bench bench-compare bench-compare-more bench-diff clean
+.PHONY: help build run test test-fast race lint fuzz crash verify-crash attack compat compat-native compat-matrix conformance differential bench bench-compare bench-compare-more bench-diff clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -49,6 +49,9 @@ verify-crash: build ## kill -9 the broker every EVERY (15) s for FOR (600) s und
 
 compat: build ## foreign clients against bin/chronik (installs them itself)
 	bench/compat/run
+
+compat-native: build ## the foreign clients that are compiled for minutes first
+	bench/compat/run -n
 
 compat-matrix: build ## client by version, old and new: produce, consume, group, each codec; writes README.md's table (ONLY='sarama|Java' for a part, unwritten)
 	cd bench/compat/matrix && $(GO) run . $(if $(ONLY),-only '$(ONLY)',-into $(CURDIR)/README.md)
