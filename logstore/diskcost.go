@@ -18,7 +18,7 @@ const (
 	costLimit = 5 * time.Millisecond
 	// The answer is kept within what makes sense on any disk: other work, or a
 	// disk that lies, may disturb the few samples.
-	leastDirect = 64 << 10
+	leastDirect = 128 << 10
 	mostDirect  = 4 << 20
 )
 
@@ -32,7 +32,7 @@ type diskCost struct {
 // measureCost appends blocks to f, which grows, and fills it up to size; then it
 // overwrites. f is left size bytes long with zeros behind its first block.
 func measureCost(f vfs.File, size int64) (c diskCost, err error) {
-	piece := vfs.AlignedBytes(costPiece)
+	piece := make([]byte, costPiece)
 	block := piece[:journalBlock]
 	began := time.Now()
 	end := int64(journalBlock)

@@ -18,7 +18,7 @@ func TestDiskCost(t *testing.T) {
 	}{
 		{"a slow cloud disk: 2 ms a sync, 126 MB/s", 2000 * us, 1000 * us, 3048 * us, 252 << 10 * 2000 / 2048},
 		{"twice the bandwidth", 2000 * us, 1000 * us, 2024 * us, 252 << 10 * 2000 / 1024},
-		{"half the latency", 1000 * us, 1000 * us, 3048 * us, 252 << 10 * 1000 / 2048},
+		{"less latency", 1500 * us, 1000 * us, 3048 * us, 252 << 10 * 1500 / 2048},
 		{"syncs for nothing", 1 * us, 1 * us, 1000 * us, leastDirect},
 		{"bytes for nothing", 1000 * us, 500 * us, 501 * us, mostDirect},
 		{"a disturbed measurement", 1000 * us, 500 * us, 400 * us, mostDirect},

@@ -21,6 +21,10 @@ import (
 // A file is in use from its first group until a checkpoint covers its last
 // group; then it is free and will be used again. When no file is free and the
 // ring may not grow, the committer waits: a file in use is never overwritten.
+//
+// The files go through the page cache. Past it (O_DIRECT) a sync of 4 to 64 KiB
+// cost 16 to 30 % less CPU, but a start after a kill has the ring to read: 474 MB
+// took 3.9 to 4.4 s from the disk and 0.8 to 0.9 s from the cache.
 const (
 	firstJournalFile = 1 << 20
 	largestJournal   = 64 << 20
@@ -122,8 +126,7 @@ func (j *journal) makeFile(size int64) (*ringFile, error) {
 		// with each try.
 		return nil, errors.Join(fmt.Errorf("fill journal file %s: %w", name, err), f.Close(), j.fs.Remove(name))
 	}
-	r := &ringFile{file: f, name: name, blocks: int(size / journalBlock), number: number}
-	return r, r.direct(j.fs)
+	return &ringFile{file: f, name: name, blocks: int(size / journalBlock), number: number}, nil
 }
 
 // fillZeros writes a file behind its header, in pieces, so that no commit waits
@@ -142,18 +145,6 @@ func fillZeros(f vfs.File, size int64) error {
 		off += int64(n)
 	}
 	return f.Sync()
-}
-
-// direct opens the file again past the page cache: a group is written once and
-// read never, so the cache's part of a write is work for nothing.
-func (f *ringFile) direct(disk vfs.FS) error {
-	d, err := disk.OpenDirect(f.name)
-	if err != nil {
-		return errors.Join(fmt.Errorf("open journal file: %w", err), f.file.Close())
-	}
-	err = f.file.Close()
-	f.file = d
-	return err
 }
 
 // reuse gives a free file a new number and makes that durable.
@@ -312,9 +303,6 @@ func (j *journal) releaseOld() error {
 			j.total -= int64(f.blocks) * journalBlock
 			j.mu.Unlock()
 			continue
-		}
-		if err := f.direct(j.fs); err != nil {
-			return err
 		}
 		if err := j.reuse(f); err != nil {
 			return err

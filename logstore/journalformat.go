@@ -3,8 +3,6 @@ package logstore
 import (
 	"encoding/binary"
 	"hash/crc32"
-
-	"github.com/chronik-stream/chronik/logstore/vfs"
 )
 
 // The journal's bytes. A file is 4 KiB blocks. Block 0 is the file header; the
@@ -126,7 +124,7 @@ type journalHeader struct {
 }
 
 func (h *journalHeader) encode() []byte {
-	b := vfs.AlignedBytes(journalBlock)
+	b := make([]byte, journalBlock)
 	binary.BigEndian.PutUint32(b, journalMagic)
 	binary.BigEndian.PutUint32(b[4:], journalVersion)
 	copy(b[8:24], h.dir[:])
@@ -147,9 +145,8 @@ func decodeJournalHeader(b []byte) (h journalHeader, version uint32, ok bool) {
 	return h, binary.BigEndian.Uint32(b[4:]), true
 }
 
-// groupBuilder lays one group out in a buffer of whole blocks, at an address
-// that a file open past the page cache takes. Nothing is allocated once the
-// buffer has grown. Committer only.
+// groupBuilder lays one group out in a buffer of whole blocks. Nothing is
+// allocated once the buffer has grown. Committer only.
 type groupBuilder struct {
 	buf        []byte
 	at         int // where the next payload byte goes
@@ -162,7 +159,7 @@ type groupBuilder struct {
 func (g *groupBuilder) begin(generation uint32, seq uint64, block uint32, info *groupInfo) {
 	n := info.blocks * journalBlock
 	if cap(g.buf) < n {
-		g.buf = vfs.AlignedBytes(max(n, 2*cap(g.buf)))
+		g.buf = make([]byte, max(n, 2*cap(g.buf)))
 	}
 	g.buf = g.buf[:n]
 	g.generation, g.seq, g.block = generation, seq, block

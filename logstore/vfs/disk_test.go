@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -53,7 +52,6 @@ var conformance = []struct {
 	{"errors", testErrors},
 	{"content", testContent},
 	{"sizes", testSizes},
-	{"direct", testDirect},
 	{"bell", testBell},
 	{"maps", testMaps},
 	{"lock", testLock},
@@ -196,33 +194,6 @@ func testSizes(t *testing.T, d vfs.FS, dir string) {
 	check(t, err)
 	if p[4095] != 7 || !zeros(p[4096:8192]) || p[8192] != 7 {
 		t.Error("the hole is not where it was punched")
-	}
-}
-
-func testDirect(t *testing.T, d vfs.FS, dir string) {
-	f, err := d.Create(filepath.Join(dir, "f"))
-	check(t, err)
-	defer closing(t, f)
-	write(t, f, string(bytes.Repeat([]byte{1}, 4*vfs.DirectUnit)), 0)
-	direct, err := d.OpenDirect(f.Name())
-	check(t, err)
-	defer closing(t, direct)
-	p := vfs.AlignedBytes(2 * vfs.DirectUnit)
-	for i := range p {
-		p[i] = 2
-	}
-	n, err := direct.WriteAt(p, vfs.DirectUnit)
-	if n != len(p) || err != nil {
-		t.Fatalf("wrote %d of %d: %v", n, len(p), err)
-	}
-	check(t, direct.Datasync())
-	got := get(t, d, f.Name())
-	want := strings.Repeat("\x01", vfs.DirectUnit) + strings.Repeat("\x02", 2*vfs.DirectUnit) + strings.Repeat("\x01", vfs.DirectUnit)
-	if got != want {
-		t.Error("what was written past the cache is not what is read through it")
-	}
-	if _, err := d.OpenDirect(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a file that is not there: %v", err)
 	}
 }
 

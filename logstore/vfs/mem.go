@@ -161,9 +161,8 @@ func (m *Mem) do(op Op, name string, f func() error) error {
 	return pathError(op.String(), name, err)
 }
 
-func (m *Mem) Open(name string) (File, error)       { return m.openFile(name, true) }
-func (m *Mem) OpenDirect(name string) (File, error) { return m.openFile(name, true) }
-func (m *Mem) OpenRead(name string) (File, error)   { return m.openFile(name, false) }
+func (m *Mem) Open(name string) (File, error)     { return m.openFile(name, true) }
+func (m *Mem) OpenRead(name string) (File, error) { return m.openFile(name, false) }
 
 func (m *Mem) openFile(name string, writable bool) (File, error) {
 	var f *memFile

@@ -32,13 +32,6 @@ func open(name string, flags int) (*osFile, error) {
 
 func (osFS) Open(name string) (File, error)     { return asFile(open(name, unix.O_RDWR)) }
 func (osFS) OpenRead(name string) (File, error) { return asFile(open(name, unix.O_RDONLY)) }
-func (osFS) OpenDirect(name string) (File, error) {
-	f, err := open(name, unix.O_RDWR|unix.O_DIRECT)
-	if errors.Is(err, unix.EINVAL) { // tmpfs of older kernels, some network file systems
-		f, err = open(name, unix.O_RDWR)
-	}
-	return asFile(f, err)
-}
 func (osFS) Create(name string) (File, error) {
 	return asFile(open(name, unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC))
 }

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"time"
-	"unsafe"
 )
 
 // ErrLocked is what Lock answers when somebody else holds the lock.
@@ -20,11 +19,6 @@ type FS interface {
 	Open(name string) (File, error)
 	// OpenRead opens for reading only.
 	OpenRead(name string) (File, error)
-	// OpenDirect is Open past the page cache (O_DIRECT) where the file system
-	// has that, and Open where not: offsets and lengths must be multiples of
-	// [DirectUnit] and memory must come from [AlignedBytes]. It spares the cache's
-	// work, and promises nothing: what was written is durable after Datasync.
-	OpenDirect(name string) (File, error)
 	// Create makes an empty file and opens it for reading and writing; an
 	// existing one is truncated. The name is durable after SyncDir of its
 	// directory.
@@ -55,17 +49,6 @@ type Bell interface {
 	Ring()
 	// Wait returns when somebody has rung or, unless d is negative, after d.
 	Wait(d time.Duration)
-}
-
-// DirectUnit is what files of OpenDirect count in: the page size, which no disk's
-// sector is above.
-const DirectUnit = 4096
-
-// AlignedBytes gives n bytes at an address that is a multiple of DirectUnit.
-func AlignedBytes(n int) []byte {
-	b := make([]byte, n+DirectUnit)
-	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (DirectUnit - 1)
-	return b[skip : skip+n : skip+n]
 }
 
 // Unlocker gives a lock back.
