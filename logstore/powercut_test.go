@@ -200,7 +200,7 @@ func (c *cutter) step(r *rig, logs []*Log) bool {
 		m := c.logs[i]
 		b := m.next(c)
 		tok := nextToken()
-		res, err := logs[i].Append(&Append{Batches: b.raw, Token: tok, Now: testNow})
+		res, err := logs[i].Append(&Append{Batches: b.raw, Token: tok, Now: testNow, Guard: Unguarded})
 		if err != nil {
 			c.tolerate(r, "append", err)
 			// What was pushed before must still be answered.
