@@ -215,7 +215,7 @@ func (p *produce) one(in codec.ProducePartition) walked {
 		return walkDone
 	}
 	var guard logstore.Guard
-	if batchTransactional(records) {
+	if id, _ := batchProducer(records); id >= 0 && batchTransactional(records) {
 		how, g, code := p.enlist(target, records)
 		guard = g
 		if how != walkDone {

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/auth"
@@ -22,28 +24,65 @@ func handleOffsetCommit(rq *request, r *kmsg.OffsetCommitRequest) kmsg.Response 
 		return refused(rq, resp)
 	}
 	var denied []kmsg.OffsetCommitResponseTopic
-	if rq.s.b.auth.Enabled() {
-		kept := r.Topics[:0]
-		for i := range r.Topics {
-			t := r.Topics[i]
-			if name := rq.topicName(t.Topic, t.TopicID); name != "" && !rq.mayTopic(auth.OpRead, name) {
-				denied = append(denied, refuseCommit(&t, errTopicAuthorization))
-				continue
-			}
+	kept := r.Topics[:0]
+	for i := range r.Topics {
+		t, bad := rq.commitTopic(&r.Topics[i])
+		if len(bad.Partitions) > 0 {
+			denied = append(denied, bad)
+		}
+		if len(t.Partitions) > 0 {
 			kept = append(kept, t)
 		}
-		r.Topics = kept
 	}
+	r.Topics = kept
 	if len(r.Topics) == 0 {
 		resp := kmsg.NewPtrOffsetCommitResponse()
 		resp.Topics = denied
 		return resp
 	}
 	rq.coordinator().OffsetCommit(rq.client(), r, func(resp *kmsg.OffsetCommitResponse) {
-		resp.Topics = append(resp.Topics, denied...)
+		resp.Topics = mergeCommits(resp.Topics, denied)
 		rq.reply(resp)
 	})
 	return nil
+}
+
+// commitTopic parts the partitions of a topic that the coordinator is to see
+// from those that are refused before it: whatever the group says, a topic that
+// is not there or may not be read is told as that.
+func (rq *request) commitTopic(t *kmsg.OffsetCommitRequestTopic) (kept kmsg.OffsetCommitRequestTopic, bad kmsg.OffsetCommitResponseTopic) {
+	name := rq.topicName(t.Topic, t.TopicID)
+	switch {
+	case name == "":
+		return kept, refuseCommit(t, errUnknownTopicID)
+	case !rq.mayTopic(auth.OpRead, name):
+		return kept, refuseCommit(t, errTopicAuthorization)
+	}
+	missing := *t
+	missing.Partitions = nil
+	kept, there := *t, rq.s.b.topics.get(name)
+	kept.Partitions = nil
+	for _, p := range t.Partitions {
+		if there == nil || there.partition(p.Partition) == nil {
+			missing.Partitions = append(missing.Partitions, p)
+		} else {
+			kept.Partitions = append(kept.Partitions, p)
+		}
+	}
+	return kept, refuseCommit(&missing, errUnknownTopicOrPartition)
+}
+
+// mergeCommits puts the refusals beside the coordinator's answers.
+func mergeCommits(topics, denied []kmsg.OffsetCommitResponseTopic) []kmsg.OffsetCommitResponseTopic {
+	for _, d := range denied {
+		i := slices.IndexFunc(topics, func(t kmsg.OffsetCommitResponseTopic) bool { return t.Topic == d.Topic && t.TopicID == d.TopicID })
+		if i < 0 {
+			topics = append(topics, d)
+			continue
+		}
+		topics[i].Partitions = append(topics[i].Partitions, d.Partitions...)
+	}
+	return topics
 }
 
 func refuseCommit(t *kmsg.OffsetCommitRequestTopic, code errCode) kmsg.OffsetCommitResponseTopic {

@@ -18,6 +18,11 @@ func handleSyncGroup(rq *request, r *kmsg.SyncGroupRequest) kmsg.Response {
 		resp.ErrorCode = errGroupAuthorization
 		return refused(rq, resp)
 	}
+	if r.Version >= 5 && (r.ProtocolType == nil || r.Protocol == nil) {
+		resp := kmsg.NewPtrSyncGroupResponse()
+		resp.ErrorCode = errInconsistentGroupProtocol // version 5 must say both (KIP-559)
+		return resp
+	}
 	rq.coordinator().SyncGroup(rq.client(), r, func(resp *kmsg.SyncGroupResponse) { rq.reply(resp) })
 	return nil
 }

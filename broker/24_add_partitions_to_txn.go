@@ -108,7 +108,7 @@ func (rq *request) addToTxn(t *kmsg.AddPartitionsToTxnRequestTransaction, versio
 				if res.each == nil {
 					res.each = map[txn.Partition]errCode{}
 				}
-				res.each[p] = verifyFailure(version >= 5)
+				res.each[p] = errTransactionAbortable
 			}
 			done(res)
 		})

@@ -50,8 +50,12 @@ func handleWriteTxnMarkers(rq *request, r *kmsg.WriteTxnMarkersRequest) kmsg.Res
 				switch {
 				case denied:
 					part.ErrorCode = errClusterAuthorization
+				case m.ProducerID == -1 || m.ProducerEpoch == -1:
+					part.ErrorCode = errUnknownServer // as Kafka, which cannot make such a marker
 				case rq.s.b.logOf(t.Topic, p) == nil:
 					part.ErrorCode = errUnknownTopicOrPartition
+				case m.ProducerEpoch < -1:
+					part.ErrorCode = errInvalidProducerEpoch
 				default:
 					mu.Lock()
 					left++

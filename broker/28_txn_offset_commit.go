@@ -96,10 +96,14 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 	}
 	verify := b.cluster.BrokerBool("transaction.partition.verification.enable")
 	guard := logstore.Unguarded
-	take := func() {
-		guard, _ = log.Guard(r.ProducerID, r.ProducerEpoch, record.NoSequence, rq.received.UnixMilli())
+	take := func() (err error) {
+		guard, _, err = log.Guard(r.ProducerID, r.ProducerEpoch, record.NoSequence, rq.received.UnixMilli())
+		return err
 	}
 	commit := func(code int16) {
+		if code == errProducerFenced {
+			code = errInvalidProducerEpoch // as on Produce (AddPartitionsToTxnManager)
+		}
 		if code != errNone {
 			finish(nil, code)
 			return
@@ -110,11 +114,16 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 	switch {
 	case r.Version >= 5:
 		b.txns.Load().AddPartitions(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, 2, func(code int16) {
-			take() // when it has answered; see produce.enlist
+			if code == errNone {
+				code = codeOf(take()) // when it has answered; see produce.enlist
+			}
 			commit(code)
 		})
 	case verify:
-		take() // before it is asked
+		if err := take(); err != nil { // before it is asked
+			commit(codeOf(err))
+			return nil
+		}
 		b.txns.Load().Verify(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, func(code int16, missing map[txn.Partition]bool) {
 			switch {
 			case code == errNone && missing[part]:

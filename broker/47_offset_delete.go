@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/auth"
@@ -20,25 +22,50 @@ func handleOffsetDelete(rq *request, r *kmsg.OffsetDeleteRequest) kmsg.Response 
 	}
 	var denied []kmsg.OffsetDeleteResponseTopic
 	kept := r.Topics[:0]
-	image := rq.s.b.cluster.Image()
 	for _, t := range r.Topics {
-		switch {
-		case !rq.mayTopic(auth.OpRead, t.Topic):
+		if !rq.mayTopic(auth.OpRead, t.Topic) {
 			denied = append(denied, refuseDelete(&t, errTopicAuthorization))
-		case image.Topic(t.Topic) == nil:
-			denied = append(denied, refuseDelete(&t, errUnknownTopicOrPartition))
-		default:
+			continue
+		}
+		missing, there := t, rq.s.b.topics.get(t.Topic)
+		missing.Partitions = nil
+		all := t.Partitions
+		t.Partitions = nil
+		for _, p := range all {
+			if there == nil || there.partition(p.Partition) == nil {
+				missing.Partitions = append(missing.Partitions, p)
+			} else {
+				t.Partitions = append(t.Partitions, p)
+			}
+		}
+		if len(missing.Partitions) > 0 {
+			denied = append(denied, refuseDelete(&missing, errUnknownTopicOrPartition))
+		}
+		if len(t.Partitions) > 0 {
 			kept = append(kept, t)
 		}
 	}
 	r.Topics = kept
 	rq.coordinator().OffsetDelete(rq.client(), r, func(resp *kmsg.OffsetDeleteResponse) {
 		if resp.ErrorCode == errNone {
-			resp.Topics = append(resp.Topics, denied...)
+			resp.Topics = mergeDeletes(resp.Topics, denied)
 		}
 		rq.reply(resp)
 	})
 	return nil
+}
+
+// mergeDeletes puts the refusals beside the coordinator's answers.
+func mergeDeletes(topics, denied []kmsg.OffsetDeleteResponseTopic) []kmsg.OffsetDeleteResponseTopic {
+	for _, d := range denied {
+		i := slices.IndexFunc(topics, func(t kmsg.OffsetDeleteResponseTopic) bool { return t.Topic == d.Topic })
+		if i < 0 {
+			topics = append(topics, d)
+			continue
+		}
+		topics[i].Partitions = append(topics[i].Partitions, d.Partitions...)
+	}
+	return topics
 }
 
 func refuseDelete(t *kmsg.OffsetDeleteRequestTopic, code errCode) kmsg.OffsetDeleteResponseTopic {

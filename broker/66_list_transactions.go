@@ -35,7 +35,7 @@ func handleListTransactions(rq *request, r *kmsg.ListTransactionsRequest) kmsg.R
 	if r.TransactionalIDPattern != nil && *r.TransactionalIDPattern != "" {
 		var err error
 		if pattern, err = regexp.Compile("^(?:" + *r.TransactionalIDPattern + ")$"); err != nil {
-			resp.ErrorCode = errInvalidRegularExpression
+			resp.ErrorCode, resp.UnknownStateFilters = errInvalidRegularExpression, nil
 			return resp
 		}
 	}
@@ -50,7 +50,7 @@ func handleListTransactions(rq *request, r *kmsg.ListTransactionsRequest) kmsg.R
 			switch {
 			case len(r.StateFilters) > 0 && !slices.Contains(states, t.State.String()),
 				len(r.ProducerIDFilters) > 0 && !slices.Contains(r.ProducerIDFilters, t.ProducerID),
-				r.DurationFilterMillis >= 0 && (t.StartMs < 0 || now.UnixMilli()-t.StartMs <= r.DurationFilterMillis),
+				r.DurationFilterMillis >= 0 && now.UnixMilli()-t.StartMs <= r.DurationFilterMillis, // -1 when none is open: as long as can be, as in Kafka
 				pattern != nil && !pattern.MatchString(t.ID),
 				!could(auth.OpDescribe, auth.ResTxnID, t.ID):
 				continue

@@ -29,6 +29,7 @@ const (
 	errRecordListTooLarge         errCode = 18
 	errNotEnoughReplicas          errCode = 19
 	errInvalidRequiredAcks        errCode = 21
+	errInconsistentGroupProtocol  errCode = 23
 	errInvalidGroupID             errCode = 24
 	errTopicAuthorization         errCode = 29
 	errGroupAuthorization         errCode = 30

@@ -52,18 +52,25 @@ func (p *produce) enlist(target *partition, records []byte) (walked, logstore.Gu
 		case p.txn.missing[name]:
 			return walkDone, 0, verifyFailure(p.rq.version >= 11)
 		}
-		if p.txnV2() {
-			// The coordinator waits until the markers of the transaction before
-			// are written, and they use up a guard that is older. One that is
-			// taken now is no weaker: when this transaction has ended meanwhile
-			// its marker has a higher epoch than the batch.
-			guard, _ := p.guard(target, records)
+		if guard, asked := p.txn.guards[name]; asked && !p.txnV2() {
 			return walkDone, guard, errNone
 		}
-		return walkDone, p.txn.guards[name], errNone
+		// Under version 2 the coordinator waits until the markers of the
+		// transaction before are written, and they use up a guard that is older.
+		// One that is taken now is no weaker: when this transaction has ended
+		// meanwhile its marker has a higher epoch than the batch. A partition that
+		// nobody was asked about has a zombie's batch.
+		guard, _, err := p.guard(target, records)
+		if err == nil && !p.txnV2() {
+			err = logstore.ErrTxnState
+		}
+		return walkDone, guard, codeOf(err)
 	}
-	guard, open := p.guard(target, records)
-	if open {
+	guard, open, err := p.guard(target, records)
+	switch {
+	case err != nil:
+		return walkDone, 0, codeOf(err)
+	case open:
 		return walkDone, guard, errNone
 	}
 	b := p.rq.s.b
@@ -91,7 +98,7 @@ func (p *produce) enlist(target *partition, records []byte) (walked, logstore.Gu
 }
 
 // guard asks the log whether the batch's transaction is open there.
-func (p *produce) guard(target *partition, records []byte) (logstore.Guard, bool) {
+func (p *produce) guard(target *partition, records []byte) (g logstore.Guard, open bool, err error) {
 	producerID, epoch := batchProducer(records)
 	return target.log.Guard(producerID, epoch, record.Batch(records).BaseSequence(), p.rq.received.UnixMilli())
 }
@@ -113,9 +120,12 @@ func (p *produce) transactional(producerID int64, epoch int16) ([]txn.Partition,
 		if code != errNone {
 			continue
 		}
+		guard, _, err := p.guard(target, in.Records)
+		if err != nil {
+			continue // the walk will tell
+		}
 		name := txn.Partition{Topic: target.topic.name, Partition: target.index}
-		parts = append(parts, name)
-		guards[name], _ = p.guard(target, in.Records)
+		parts, guards[name] = append(parts, name), guard
 	}
 	return parts, guards
 }

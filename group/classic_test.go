@@ -500,7 +500,7 @@ func TestDescribeAndList(t *testing.T) {
 		t.Fatalf("%+v", d)
 	}
 	r.enter("g")
-	if d := r.s.describe(5, "g"); d.State != "PreparingRebalance" || d.Protocol != "" || len(d.Members[0].MemberAssignment) != 0 {
+	if d := r.s.describe(5, "g"); d.State != "PreparingRebalance" || d.Protocol != "" || len(d.Members[0].ProtocolMetadata) != 0 || string(d.Members[0].MemberAssignment) != "as-0" {
 		t.Fatalf("%+v", d)
 	}
 	if d := r.s.describe(5, "nope"); d.State != "Dead" || d.ErrorCode != 0 {

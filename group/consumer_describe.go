@@ -55,7 +55,7 @@ func (s *state) describeConsumer(g *consumerGroup) *kmsg.ConsumerGroupDescribeRe
 		d.InstanceID, d.RackID = nullable(m.sub.instanceID), nullable(m.sub.rackID)
 		d.ClientID, d.ClientHost = m.sub.clientID, m.sub.clientHost
 		d.SubscribedTopics = append([]string{}, m.sub.topics...)
-		d.SubscribedTopicRegex = nullable(m.sub.regex)
+		d.SubscribedTopicRegex = &m.sub.regex // "" when there is none, as in Kafka
 		d.Assignment = describeAssignment(m.cur.held(), img)
 		d.TargetAssignment = describeAssignment(g.targets[m.id], img)
 		if d.MemberType = 1; m.classic() {

@@ -79,10 +79,6 @@ func (s *state) fence848(now time.Time, e *group, gone []*consumerMember) {
 		s.write(c)
 	}
 	img, _ := s.img()
-	epoch := g.epoch + 1
-	s.write(&groupEpochChange{group: g.id, epoch: epoch, hash: hashTopics(g.names(nil, nil), img)})
-	if len(g.members) == 0 {
-		s.write(&targetEpochChange{group: g.id, epoch: epoch})
-	}
+	s.write(&groupEpochChange{group: g.id, epoch: g.epoch + 1, hash: hashTopics(g.names(nil, nil), img)})
 	s.stats.rebalances.Add(1)
 }

@@ -177,7 +177,7 @@ func (w *work) subscribe(now time.Time, cl Client, old, m *consumerMember) (chan
 		return false, bad
 	}
 	assignorChanged := g.preferred(nil, nil, w.s.cfg().assignors[0]) != g.preferred(w.counted(old), m, w.s.cfg().assignors[0])
-	bump := names || resolved || assignorChanged
+	bump := names || resolved || assignorChanged || g.epoch == 0 // epoch 0 is for who joins
 	if bump || !now.Before(g.refreshAt) {
 		img, _ := w.s.img()
 		hash := hashTopics(g.names(w.counted(old), m), img)

@@ -147,7 +147,7 @@ func TestConsumerGroupOfOne(t *testing.T) {
 	if code := m.leave(epochLeave); code != 0 {
 		t.Fatal(code)
 	}
-	if g := r.s.groups["g"].consumer; g.state() != "Empty" || g.epoch != 2 || g.targetEpoch != 2 || len(g.owners) != 0 {
+	if g := r.s.groups["g"].consumer; g.state() != "Empty" || g.epoch != 2 || g.targetEpoch != 1 || len(g.owners) != 0 {
 		t.Fatalf("%s %d", g.state(), g.epoch)
 	}
 	r.sameAfterReload()

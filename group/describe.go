@@ -59,10 +59,10 @@ func (s *state) describe(version int16, id string) *kmsg.DescribeGroupsResponseG
 		d := kmsg.NewDescribeGroupsResponseGroupMember()
 		d.MemberID, d.InstanceID = m.id, nullable(m.instanceID)
 		d.ClientID, d.ClientHost = m.clientID, m.clientHost
-		d.ProtocolMetadata, d.MemberAssignment = []byte{}, []byte{}
+		// The last assignment is told also while the group rebalances.
+		d.ProtocolMetadata, d.MemberAssignment = []byte{}, append([]byte{}, m.assignment...)
 		if stable {
 			d.ProtocolMetadata = append(d.ProtocolMetadata, m.metadata(g.protocolName())...)
-			d.MemberAssignment = append(d.MemberAssignment, m.assignment...)
 		}
 		resp.Members = append(resp.Members, d)
 	}

@@ -18,10 +18,11 @@ func sortedNames(names []string) []string {
 
 // joinConsumer is JoinGroup to a consumer group that has members.
 func (s *state) joinConsumer(now time.Time, e *group, cl Client, r *kmsg.JoinGroupRequest, done func(*kmsg.JoinGroupResponse)) {
-	fail := func(id string, code int16) { s.answerJoin(done, joinError(id, code)) }
+	// Kafka names the member only to one that is to join again with it.
+	fail := func(code int16) { s.answerJoin(done, joinError("", code)) }
 	cfg := s.cfg()
 	if !cfg.upgrade && !cfg.downgrade {
-		fail(r.MemberID, codeInconsistentProtocol)
+		fail(codeInconsistentProtocol)
 		return
 	}
 	w := &work{s: s, g: e.consumer, epoch: e.consumer.epoch}
@@ -31,34 +32,37 @@ func (s *state) joinConsumer(now time.Time, e *group, cl Client, r *kmsg.JoinGro
 	}
 	switch {
 	case w.full(id, text(r.InstanceID)):
-		fail(r.MemberID, codeGroupMaxSizeReached)
+		fail(codeGroupMaxSizeReached)
 		return
 	case !e.consumer.offered(r):
-		fail(r.MemberID, codeInconsistentProtocol)
+		fail(codeInconsistentProtocol)
 		return
 	case unknown && r.InstanceID == nil && r.Version >= 4:
-		fail(id, codeMemberIDRequired)
+		s.answerJoin(done, joinError(id, codeMemberIDRequired))
 		return
 	}
 	sub, err := readSubscription(r.Protocols[0].Metadata)
 	if err != nil {
-		fail(r.MemberID, codeInconsistentProtocol)
+		fail(codeInconsistentProtocol)
 		return
 	}
 	create := unknown || r.InstanceID == nil
 	old, bad := w.member(id, text(r.InstanceID), create, true, epochLeave, nil)
 	if bad != nil {
-		fail(r.MemberID, bad.code)
+		fail(bad.code)
 		return
 	}
 	replaced := e.consumer.staticMember(text(r.InstanceID))
 	m := old.draft()
-	m.sub.instanceID = text(r.InstanceID)
+	if r.InstanceID != nil {
+		m.sub.instanceID = *r.InstanceID
+	}
 	if sub.Rack != nil {
 		m.sub.rackID = *sub.Rack
 	}
 	m.sub.rebalanceMs = int32(rebalanceTimeout(r).Milliseconds())
-	m.sub.topics, m.sub.regex, m.sub.assignor = sortedNames(sub.Topics), "", ""
+	// What a join cannot say stays: the instance id above, and the assignor.
+	m.sub.topics, m.sub.regex = sortedNames(sub.Topics), ""
 	m.sub.clientID, m.sub.clientHost = cl.ID, cl.host()
 	m.sub.classic = &classicMetadata{sessionMs: r.SessionTimeoutMillis, protocols: readProtocols(r)}
 	img, _ := s.img()
@@ -71,7 +75,7 @@ func (s *state) joinConsumer(now time.Time, e *group, cl Client, r *kmsg.JoinGro
 		bad = w.commit(now)
 	}
 	if bad != nil {
-		fail(r.MemberID, bad.code)
+		fail(bad.code)
 		return
 	}
 	live := w.group().members[m.id]

@@ -312,9 +312,9 @@ func TestGuard(t *testing.T) {
 	}
 	guard := func(epoch int16, seq int32, wantOpen bool) Guard {
 		t.Helper()
-		g, open := l.Guard(1, epoch, seq, testNow)
-		if open != wantOpen || open != (g == 0) {
-			t.Fatalf("guard %d, open %v; want open %v", g, open, wantOpen)
+		g, open, err := l.Guard(1, epoch, seq, testNow)
+		if err != nil || open != wantOpen || open != (g == 0) {
+			t.Fatalf("guard %d, open %v, %v; want open %v", g, open, err, wantOpen)
 		}
 		return g
 	}
@@ -358,6 +358,8 @@ func TestGuard(t *testing.T) {
 	want("the guard from before it", send(1, 0, true, newer), ErrTxnState)
 	want("verified anew", send(1, 0, true, guard(1, 0, false)), nil)
 	want("the end", r.mark(l, 1, 1, true, 0, false), nil)
+	_, _, err := l.Guard(1, 0, 0, testNow)
+	want("a zombie asks", err, ErrProducerEpoch)
 	want("outside a transaction no guard is needed", send(1, 1, false, 0), nil)
 	want("a broker that verifies nothing", send(1, 2, true, Unguarded), nil)
 }
@@ -368,7 +370,9 @@ func TestGuardsAreBounded(t *testing.T) {
 	defer r.close()
 	l := r.open(specOf("t", 0))
 	for id := range int64(20) {
-		l.Guard(id, 0, 0, testNow+id)
+		if _, _, err := l.Guard(id, 0, 0, testNow+id); err != nil {
+			t.Fatal(err)
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

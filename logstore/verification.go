@@ -31,15 +31,19 @@ type verification struct {
 
 // Guard gives what an append of the producer must show. open is true when the
 // producer has an open transaction here, at this epoch: then nobody need be
-// asked, and the guard is the zero value. sequence is the batch's first.
-func (l *Log) Guard(producerID int64, epoch int16, sequence int32, now int64) (g Guard, open bool) {
+// asked, and the guard is the zero value. sequence is the batch's first. A
+// zombie hears ErrProducerEpoch already here.
+func (l *Log) Guard(producerID int64, epoch int16, sequence int32, now int64) (g Guard, open bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.load() != nil {
-		return 0, false // the append will tell
+	if err := l.load(); err != nil {
+		return 0, false, err
+	}
+	if e := l.prod.m[producerID]; e != nil && epoch < e.epoch {
+		return 0, false, ErrProducerEpoch
 	}
 	if l.prod.inTransaction(producerID, epoch) {
-		return 0, true
+		return 0, true, nil
 	}
 	v := l.prod.verifying[producerID]
 	switch {
@@ -56,7 +60,7 @@ func (l *Log) Guard(producerID int64, epoch int16, sequence int32, now int64) (g
 	case epoch == v.epoch:
 		v.lowest = min(v.lowest, sequence)
 	}
-	return v.guard, false
+	return v.guard, false, nil
 }
 
 // dropVerification makes room: at the bound the oldest goes, and its append

@@ -203,6 +203,10 @@ func (c *Coordinator) AddPartitions(id string, producerID int64, epoch int16, pa
 // version 1). missing is nil when all are; they then get TRANSACTION_ABORTABLE,
 // or INVALID_TXN_STATE for older clients.
 func (c *Coordinator) Verify(id string, producerID int64, epoch int16, parts []Partition, done func(code int16, missing map[Partition]bool)) {
+	if id == "" {
+		done(errInvalidRequest, nil)
+		return
+	}
 	own := make([]part, len(parts))
 	for i, p := range parts {
 		own[i] = part(p)

@@ -47,6 +47,7 @@ func (c *Coordinator) newShard(partition int32) *shard {
 	s.table.freshID = c.ids.take
 	s.table.sendMarkers = s.sendMarkers
 	s.table.expirationMs = c.o.Cluster.BrokerInt("transactional.id.expiration.ms")
+	s.table.serverVersion = func() int16 { return c.o.Cluster.Image().Features["transaction.version"] }
 	s.table.flexible = c.o.Cluster.Image().Features["transaction.version"] >= 1
 	s.Start()
 	return s

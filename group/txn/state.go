@@ -89,7 +89,13 @@ func newMeta(id string, producerID int64, now int64) *meta {
 // exhausted says that the epoch cannot be bumped for a client any more.
 func (m *meta) exhausted() bool { return m.epoch >= lastEpoch }
 
-func (m *meta) clone() *meta { c := *m; return &c }
+// clone begins a transition. As in Kafka, the id before is the current one
+// unless the transition rotates it.
+func (m *meta) clone() *meta {
+	c := *m
+	c.prevProducerID = m.producerID
+	return &c
+}
 
 // encode gives the record of __transaction_state. flexible selects value
 // version 1, which carries what transaction.version 2 needs.

@@ -28,6 +28,8 @@ type table struct {
 	flexible     bool
 	expirationMs int64
 	limit        int // most ids that are remembered
+	// serverVersion is the cluster's transaction.version.
+	serverVersion func() int16
 
 	counters *counters
 }
@@ -64,7 +66,7 @@ const (
 )
 
 func newTable(out *group.Outbox, ds *group.Deadlines, c *counters) *table {
-	return &table{entries: map[string]*entry{}, out: out, ds: ds, counters: c, flexible: true, limit: maxIDs}
+	return &table{entries: map[string]*entry{}, out: out, ds: ds, counters: c, flexible: true, limit: maxIDs, serverVersion: func() int16 { return 2 }}
 }
 
 // write makes next current and writes its record.
@@ -185,7 +187,10 @@ func (t *table) initProducer(id string, expect initExpect, timeoutMs int32, now 
 		return
 	}
 	if fence {
-		t.abortFenced(e, next, now)
+		if !t.abortFenced(e, now) {
+			fail(errCoordinatorLoading)
+			return
+		}
 		if !t.park(e, now, last, func(now time.Time, last bool) {
 			t.initProducer(id, expect, timeoutMs, now, last, done)
 		}) {
@@ -214,11 +219,17 @@ func (t *table) fresh(starved *bool) func() int64 {
 	}
 }
 
-// abortFenced aborts the open transaction of e with the bumped epoch of fenced.
-func (t *table) abortFenced(e *entry, fenced *meta, now time.Time) {
-	next, _ := fenced.endTransition(end{producerID: fenced.producerID, epoch: fenced.epoch, fenced: true}, t.freshID, now.UnixMilli())
+// abortFenced aborts the open transaction of e; it reports false when there is
+// no producer id to rotate to yet.
+func (t *table) abortFenced(e *entry, now time.Time) bool {
+	var starved bool
+	next := e.m.abortFenced(t.serverVersion(), t.fresh(&starved), now.UnixMilli())
+	if starved {
+		return false
+	}
 	t.counters.fenced.Add(1)
 	t.prepare(e, next, now, nil)
+	return true
 }
 
 // addParts serves AddPartitionsToTxn, AddOffsetsToTxn and the implicit add of
@@ -376,8 +387,11 @@ func (t *table) expire(e *entry, now time.Time) {
 	ms := now.UnixMilli()
 	switch {
 	case e.m.timedOut(ms):
+		if !t.abortFenced(e, now) {
+			t.ds.Set(&e.timeout, now.Add(markerRetry))
+			return
+		}
 		t.counters.timedOut.Add(1)
-		t.abortFenced(e, e.m.fence(ms), now)
 	case e.m.expired(ms, t.expirationMs):
 		key, _ := e.m.encode(t.flexible)
 		t.out.Write(key, nil)

@@ -15,10 +15,10 @@ import (
 // them changes the meta it was given: the coordinator makes the next one
 // current when its record is appended, and drops it when the append fails.
 //
-// One id has at most one transition under way (entry.pending); whoever comes
-// meanwhile gets CONCURRENT_TRANSACTIONS. The one exception is the fence: an
-// InitProducerId that meets an ongoing transaction, and a timeout, bump the
-// epoch first (so that the old producer can do no more) and then abort.
+// Whoever comes while a transaction is being completed gets
+// CONCURRENT_TRANSACTIONS. An InitProducerId that meets an ongoing transaction,
+// and a timeout, abort it with a bumped epoch, so that the old producer can do
+// no more.
 
 // Kafka's error codes that transitions answer with.
 const (
@@ -43,7 +43,7 @@ type initExpect struct {
 }
 
 // initTransition decides an InitProducerId. fence means that the open
-// transaction must be aborted first: next is then the fenced meta.
+// transaction must be aborted first (abortFenced), and next is nil.
 // freshID is a new producer id to be used if the epoch is exhausted.
 func (m *meta) initTransition(expect initExpect, timeoutMs int32, freshID func() int64, now int64) (next *meta, fence bool, code int16) {
 	if expect.id != noProducer && m.epoch != noEpoch && expect.id != m.producerID &&
@@ -54,7 +54,7 @@ func (m *meta) initTransition(expect initExpect, timeoutMs int32, freshID func()
 	case PrepareCommit, PrepareAbort:
 		return nil, false, errConcurrentTxns
 	case Ongoing:
-		return m.fence(now), true, errNone
+		return nil, true, errNone
 	case Empty, CompleteCommit, CompleteAbort:
 	default:
 		return nil, false, errConcurrentTxns
@@ -81,12 +81,18 @@ func (m *meta) initTransition(expect initExpect, timeoutMs int32, freshID func()
 	return next, false, errNone
 }
 
-// fence is the meta with its epoch bumped, so that the producer that owns the
-// open transaction is a zombie from now on. It is never written by itself: the
-// abort that follows in the same step is, with the bumped epoch.
-func (m *meta) fence(now int64) *meta {
-	next := m.clone()
-	next.state, next.updateMs, next.lastEpoch = PrepareEpochFence, now, noEpoch
+// abortFenced aborts the open transaction for somebody else than its producer,
+// which is a zombie from now on. server is the cluster's transaction.version.
+//
+// Version 2 bumps as every end does: the producer that asked for it by KIP-360,
+// with its id and epoch, is then known by the epoch before and goes on. Version 1
+// keeps the bump to itself: nobody goes on with what comes before it.
+func (m *meta) abortFenced(server int16, freshID func() int64, now int64) *meta {
+	if server >= 2 {
+		return m.prepare(end{version: 2}, freshID, now, false)
+	}
+	next := m.prepare(end{}, freshID, now, false)
+	next.lastEpoch = noEpoch
 	if m.epoch < math.MaxInt16 { // else a record that somebody else wrote; no client has that epoch
 		next.epoch = m.epoch + 1
 	}
@@ -147,74 +153,87 @@ func (m *meta) has(parts []part) bool {
 	return true
 }
 
-// end is an EndTxn, by a client or by the coordinator itself.
+// end is an EndTxn of a client.
 type end struct {
 	producerID int64
 	epoch      int16
 	commit     bool
 	// version is the client's transaction version: 2 for EndTxn v5 and later.
 	version int16
-	// fenced: the coordinator aborts after a fence; epoch is the bumped one.
-	fenced bool
 }
 
 // endTransition decides an EndTxn. next is nil when there is nothing to write:
 // with errNone it is a retry of what already happened.
 func (m *meta) endTransition(e end, freshID func() int64, now int64) (next *meta, code int16) {
-	v2 := !e.fenced && m.clientVersion >= 2 && e.version >= 2
-	bumps := e.version >= 2 && !e.fenced
-	retryBump := v2 && m.epoch == e.epoch+1
-	retryOverflow := v2 && m.prevProducerID == e.producerID && e.epoch == lastEpoch && m.epoch == 0
-	retry := retryBump || retryOverflow
 	if m.rotatesTo(e.producerID, e.epoch) {
 		return nil, errConcurrentTxns
 	}
+	if e.version >= 2 {
+		return m.endV2(e, freshID, now)
+	}
+	same := e.commit == (m.state == PrepareCommit || m.state == CompleteCommit)
+	switch {
+	case m.producerID != e.producerID:
+		return nil, errInvalidProducerIDMap
+	case m.epoch != e.epoch, e.epoch > lastEpoch:
+		return nil, errProducerFenced
+	case m.state == Ongoing:
+		return m.prepare(e, freshID, now, false), errNone
+	case m.state == Empty, !same:
+		return nil, errInvalidTxnState
+	case m.state == PrepareCommit, m.state == PrepareAbort:
+		return nil, errConcurrentTxns
+	}
+	return nil, errNone // a retry
+}
+
+// endV2 decides an EndTxn of transaction version 2, where each end bumps the
+// epoch: the same epoch once more is the next transaction's, a retry carries
+// the one before (or, when the producer id rotated, the id before).
+func (m *meta) endV2(e end, freshID func() int64, now int64) (next *meta, code int16) {
+	retryOverflow := m.prevProducerID == e.producerID && e.epoch == lastEpoch && m.epoch == 0
+	retryBump := m.epoch == e.epoch+1
+	retry := retryBump || retryOverflow
 	if m.producerID != e.producerID && !retryOverflow {
 		return nil, errInvalidProducerIDMap
 	}
-	if !e.fenced {
-		valid := m.epoch == e.epoch && e.epoch <= lastEpoch
-		if v2 {
-			switch m.state {
-			case PrepareCommit, PrepareAbort:
-				valid = retryBump
-			case CompleteCommit, CompleteAbort:
-				valid = retry || m.epoch == e.epoch
-			}
-		}
-		if !valid {
-			return nil, errProducerFenced
-		}
-	}
+	valid := m.epoch == e.epoch && e.epoch <= lastEpoch
 	switch m.state {
-	case Ongoing, PrepareEpochFence:
-		return m.prepare(e, bumps, freshID, now, false), errNone
 	case PrepareCommit, PrepareAbort:
-		if e.commit == (m.state == PrepareCommit) {
+		valid = retryBump
+	case CompleteCommit, CompleteAbort:
+		valid = valid || retry
+	}
+	if !valid {
+		return nil, errProducerFenced
+	}
+	same := e.commit == (m.state == PrepareCommit || m.state == CompleteCommit)
+	switch m.state {
+	case Ongoing:
+		return m.prepare(e, freshID, now, false), errNone
+	case PrepareCommit, PrepareAbort:
+		if same {
 			return nil, errConcurrentTxns
 		}
-		return nil, errInvalidTxnState
 	case CompleteCommit, CompleteAbort:
-		same := e.commit == (m.state == CompleteCommit)
 		switch {
-		case same && (retry || !v2 && !bumps):
+		case same && retry:
 			return nil, errNone
-		case !e.commit && bumps && !retry:
-			// Transactions v2 may abort a transaction that has nothing in it.
-			return m.prepare(e, bumps, freshID, now, true), errNone
+		case !e.commit && !retry:
+			// A transaction that has nothing in it may be aborted.
+			return m.prepare(e, freshID, now, true), errNone
 		}
-		return nil, errInvalidTxnState
 	case Empty:
-		if !e.commit && bumps {
-			return m.prepare(e, bumps, freshID, now, true), errNone
+		if !e.commit {
+			return m.prepare(e, freshID, now, true), errNone
 		}
 	}
 	return nil, errInvalidTxnState
 }
 
 // prepare is the step to PrepareCommit or PrepareAbort. Once it is durable the
-// outcome stands, whatever crashes.
-func (m *meta) prepare(e end, bumps bool, freshID func() int64, now int64, empty bool) *meta {
+// outcome stands, whatever crashes. empty: nothing was open.
+func (m *meta) prepare(e end, freshID func() int64, now int64, empty bool) *meta {
 	next := m.clone()
 	next.state = PrepareAbort
 	if e.commit {
@@ -225,11 +244,14 @@ func (m *meta) prepare(e end, bumps bool, freshID func() int64, now int64, empty
 		next.parts, next.startMs = nil, now
 	}
 	next.nextProducerID, next.clientVersion = noProducer, e.version
-	if bumps {
+	if e.version >= 2 {
 		if m.exhausted() {
 			next.nextProducerID = freshID()
 		}
-		next.lastEpoch, next.epoch = m.epoch, m.epoch+1
+		next.lastEpoch = m.epoch
+		if m.epoch < math.MaxInt16 { // as in abortFenced
+			next.epoch = m.epoch + 1
+		}
 	}
 	return next
 }

@@ -74,6 +74,9 @@ func TestInit(t *testing.T) {
 			if code != c.code || fence != c.fence {
 				t.Fatalf("got code %d fence %v, want %d %v", code, fence, c.code, c.fence)
 			}
+			if fence {
+				next = c.m.abortFenced(2, fresh(50), 1000)
+			}
 			if code == errNone && (next.producerID != c.id || next.epoch != c.epoch) {
 				t.Fatalf("got producer %d epoch %d, want %d %d", next.producerID, next.epoch, c.id, c.epoch)
 			}
@@ -234,7 +237,47 @@ func TestHighestEpoch(t *testing.T) {
 	}
 	m = ongoing(1)
 	m.epoch = lastEpoch + 1
-	if got := m.fence(1).epoch; got != lastEpoch+1 {
-		t.Errorf("the fence gave epoch %d", got)
+	for _, server := range []int16{1, 2} {
+		if got := m.abortFenced(server, fresh(50), 1).epoch; got != lastEpoch+1 {
+			t.Errorf("the fence of version %d gave epoch %d", server, got)
+		}
+	}
+}
+
+// TestFencedAbort: who asks for a new epoch with its own while its transaction
+// is open (KIP-360) goes on after the abort; who asks without fences it. Under
+// transaction version 1 the old epoch is a zombie's in both cases.
+func TestFencedAbort(t *testing.T) {
+	for _, c := range []struct {
+		server int16
+		from   int16
+		expect initExpect
+		code   int16
+		id     int64
+		epoch  int16
+	}{
+		{2, 3, initExpect{7, 3}, errNone, 7, 4},
+		{2, 3, initExpect{noProducer, noEpoch}, errNone, 7, 5},
+		{2, 3, initExpect{7, 2}, errProducerFenced, 0, 0},
+		{2, lastEpoch, initExpect{7, lastEpoch}, errNone, 50, 0},
+		{2, lastEpoch, initExpect{noProducer, noEpoch}, errNone, 50, 1},
+		{1, 3, initExpect{7, 3}, errProducerFenced, 0, 0},
+		{1, 3, initExpect{noProducer, noEpoch}, errNone, 7, 5},
+		{1, lastEpoch, initExpect{noProducer, noEpoch}, errNone, 50, 0},
+	} {
+		m := ongoing(2)
+		m.epoch = c.from
+		if _, fence, code := m.initTransition(c.expect, 1000, fresh(50), 1); !fence || code != errNone {
+			t.Fatalf("%+v: fence %v, code %d", c, fence, code)
+		}
+		m = m.abortFenced(c.server, fresh(50), 2)
+		if m.state != PrepareAbort || m.epoch != c.from+1 || (m.clientVersion >= 2) != (c.server >= 2) {
+			t.Fatalf("%+v: the abort is %+v", c, m)
+		}
+		m = m.completeTransition(3)
+		next, _, code := m.initTransition(c.expect, 1000, fresh(50), 4)
+		if code != c.code || code == errNone && (next.producerID != c.id || next.epoch != c.epoch) {
+			t.Errorf("%+v: code %d, %+v", c, code, next)
+		}
 	}
 }

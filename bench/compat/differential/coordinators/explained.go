@@ -1,0 +1,45 @@
+package main
+
+import "regexp"
+
+// explanation is a difference that may be. The pattern is held
+// against its text as it is printed.
+type explanation struct {
+	pattern *regexp.Regexp
+	why     string // with the source of Kafka
+	seen    int
+}
+
+var explained = []*explanation{
+	{regexp.MustCompile(`(?s)JoinGroup .*Kafka: +\.ErrorCode = 0.*LeaderID = \n.*Chronik: +\.ErrorCode = 0.*LeaderID = \n`),
+		"a static classic member takes the place of the last member of KIP-848, and the group becomes classic: Kafka answers with the " +
+			"member's epoch, which is no generation of the group, so that SyncGroup refuses it (GroupMetadataManager." +
+			"classicGroupJoinToConsumerGroup); here it is the generation", 0},
+	{regexp.MustCompile(`(?s)JoinGroup .*Kafka: +\.ErrorCode = -1\n`),
+		"a static member of KIP-848 replaced by a classic one whose protocols Kafka cannot agree on: NoSuchElementException in " +
+			"ClassicGroup.fromConsumerGroup, UNKNOWN_SERVER_ERROR", 0},
+	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat .*Kafka: +\.ErrorCode = -1\n.*Chronik: +\.ErrorCode = 0\n`),
+		"a classic group whose members have not all been heard in its rebalance becomes a consumer group: IllegalArgumentException in " +
+			"ConsumerGroup.fromClassicGroup, UNKNOWN_SERVER_ERROR", 0},
+	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat .*assignor "(range|uniform)"\n.*MemberEpoch`),
+		"a member that changes the group's assignor has it assigned anew at once, as in Kafka after 4.3 (hasPreferredServerAssignorChanged); " +
+			"before, at the next change", 0},
+	{regexp.MustCompile(`(?s)JoinGroup .*Kafka: +\.ErrorCode = 0\n.*LeaderID = [^\n]+\n.*Chronik: +\.ErrorCode = 0\n.*LeaderID = [^\n]+\n`),
+		"when the leader is gone Kafka takes whichever member a hash map has first (ClassicGroup.remove); here it is the one that was in longest", 0},
+	{regexp.MustCompile(`(?s)DescribeTransactions v0 wait .*Kafka: .*State = Prepare.*Chronik: .*State = Complete`),
+		"a plain batch with a newer epoch than the coordinator's has the marker refused: Kafka gives up sending it and leaves the " +
+			"transaction prepared (TransactionMarkerRequestCompletionHandler); here the partition needs no marker, and it ends", 0},
+	{regexp.MustCompile(`(?s)(Join|Sync)Group .*Kafka: +\.ErrorCode = 27\n.*Chronik: no answer`),
+		"a heartbeat of KIP-848 that is refused for its pattern has begun to convert the classic group in Kafka, which sends away " +
+			"whoever waits in JoinGroup or SyncGroup (GroupMetadataManager.convertToConsumerGroup); here nothing has happened", 0},
+}
+
+// explains finds why a difference may be; nil when nothing says so.
+func explains(d difference) *explanation {
+	for _, e := range explained {
+		if e.pattern.MatchString(d.String()) {
+			return e
+		}
+	}
+	return nil
+}
