@@ -330,3 +330,39 @@ func TestCompactionUnderKafkaDumpLog(t *testing.T) {
 	run("--index-sanity-check", "--files", files(suffixIndex)+","+files(suffixTime))
 	run("--files", files(suffixTxn))
 }
+
+// TestCompactionOfMuch leaves far more than the cleaner buffers, small batches
+// and one that is larger than its buffer.
+func TestCompactionOfMuch(t *testing.T) {
+	r := newStage(t, nil)
+	defer r.close()
+	spec := stageSpec("t", compacted(nil))
+	l := r.log(spec)
+	r.ready()
+	var expect []string
+	offset := 0
+	put := func(key string, kept bool, size int) {
+		t.Helper()
+		value := strings.Repeat(key, size/len(key))
+		r.append(l, testBatch{ts: 5, records: []string{key, value}}.bytes(t))
+		if kept {
+			expect = append(expect, fmt.Sprintf("%d:%s=%s", offset, key, value))
+		}
+		offset++
+	}
+	for i := range 300 {
+		put(fmt.Sprintf("key%03d", i), i%3 == 0, 5000+i)
+		if i == 100 {
+			put("large", true, 3*scanBuffer)
+		}
+	}
+	for i := range 300 {
+		if i%3 != 0 {
+			put(fmt.Sprintf("key%03d", i), true, 3000+i)
+		}
+	}
+	r.compact(l, 100)
+	expect = append(expect, fmt.Sprintf("%d:end100=x", offset))
+	want(t, recordsOf(t, r.batches(l)), expect...)
+	want(t, recordsOf(t, r.batches(r.reopen(spec)[0])), expect...)
+}

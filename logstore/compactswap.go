@@ -50,9 +50,10 @@ type cleanedSegment struct {
 	log  *Log
 	seg  *Segment // as it will be; its path is the final one
 	file vfs.File
-	buf  []byte
-	pos  int64 // of the next batch
-	done bool  // the decision was made: nothing to throw away
+	buf  []byte // what was added and not yet written
+	at   int64  // where buf belongs in the file
+	pos  int64  // of the next batch: at and what is in buf
+	done bool   // the decision was made: nothing to throw away
 }
 
 // newCleaned begins a cleaned segment. The caller calls abandon at the end in
@@ -76,7 +77,7 @@ func (w *cleanedSegment) add(b []byte) error {
 		}
 	}
 	if len(b) > cap(w.buf) {
-		return w.write(b, w.pos-int64(len(b)))
+		return w.write(b)
 	}
 	w.buf = append(w.buf, b...)
 	return nil
@@ -85,25 +86,29 @@ func (w *cleanedSegment) add(b []byte) error {
 func (w *cleanedSegment) flush() error {
 	p := w.buf
 	w.buf = w.buf[:0]
-	return w.write(p, w.pos-int64(len(p)))
+	return w.write(p)
 }
 
-func (w *cleanedSegment) write(p []byte, at int64) error {
+// write puts bytes behind those that were written before.
+func (w *cleanedSegment) write(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if _, err := w.file.WriteAt(p, at); err != nil {
+	if _, err := w.file.WriteAt(p, w.at); err != nil {
 		return fmt.Errorf("write cleaned segment: %w", err)
 	}
+	w.at += int64(len(p))
 	return nil
 }
 
 // finish writes what is left, the indexes and the list of what is replaced,
 // and makes it all durable: step 1.
 func (w *cleanedSegment) finish(group []*Segment, aborted []txnEntry) error {
-	// add counts pos first, so what is buffered ends there.
 	if err := w.flush(); err != nil {
 		return err
+	}
+	if w.at != w.pos {
+		return fmt.Errorf("the cleaned segment %s has %d bytes instead of %d", w.seg.path(), w.at, w.pos)
 	}
 	s := w.seg
 	last := group[len(group)-1]
