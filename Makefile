@@ -5,6 +5,7 @@ BIN   := bin/chronik
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 SEEDS ?= 10000
+MUTATIONS ?= 50
 REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
@@ -59,8 +60,8 @@ compat-matrix: build ## client by version, old and new: produce, consume, group,
 attack: build ## attempts to get in, and to keep others out, against bin/chronik (ATTACK_SHORT=1 without the floods)
 	cd bench/compat && $(GO) test -count=1 -v ./attack
 
-conformance: ## every version of every API against a live broker: answers, bytes, 50 damages each
-	CHRONIK_MUTATIONS=50 $(GO) test -count=1 -v -run 'TestGoal|TestConformance|TestMutations' ./broker
+conformance: ## every version of every API against a live broker: answers, bytes, $(MUTATIONS) damages each
+	CHRONIK_MUTATIONS=$(MUTATIONS) $(GO) test -count=1 -v -run 'TestGoal|TestConformance|TestMutations' ./broker
 
 differential: build ## the same requests to Apache Kafka and to Chronik; fails on a difference that its FINDINGS.md does not explain
 	bench/compat/differential/run

@@ -138,6 +138,7 @@ func conforming(t testing.TB) *Broker {
 func TestConformance(t *testing.T) {
 	b := conforming(t)
 	var rows []string
+	tried := map[[2]int16]bool{}
 	for _, a := range table {
 		for version := a.advertised; version <= a.max; version++ {
 			req := minimal(t, a.key, version)
@@ -156,13 +157,28 @@ func TestConformance(t *testing.T) {
 				t.Errorf("%s v%d: %v", a.name, version, err)
 				verdict = "FAILED"
 			}
+			tried[[2]int16{a.key, version}] = true
 			rows = append(rows, fmt.Sprintf("%3d %-28s v%-2d %s", a.key, a.name, version, verdict))
 			_ = w.conn.Close() // nothing is to be read any more
 		}
 	}
+	untried(t, b, tried)
 	t.Logf("%d versions of %d APIs\n%s", len(rows), len(table), strings.Join(rows, "\n"))
 	if n := b.goroutines.panics.Load(); n != 0 {
 		t.Errorf("%d panics", n)
+	}
+}
+
+// untried holds what was tried against what the broker tells its clients.
+func untried(t *testing.T, b *Broker, tried map[[2]int16]bool) {
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.Version, req.ClientSoftwareName, req.ClientSoftwareVersion = apiVersionsAPI.max, "conformance", "1"
+	for _, k := range ask[*kmsg.ApiVersionsResponse](dial(t, b), req).ApiKeys {
+		for version := k.MinVersion; version <= k.MaxVersion; version++ {
+			if !tried[[2]int16{k.ApiKey, version}] {
+				t.Errorf("%s v%d is advertised and was not tried", kmsg.NameForKey(k.ApiKey), version)
+			}
+		}
 	}
 }
 

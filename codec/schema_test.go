@@ -19,7 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-var update = flag.Bool("update", false, "write schema.go anew")
+var update = flag.Bool("update", false, "write what is generated anew: schema.go, testdata/golden.txt")
 
 // TestSchemaIsCurrent derives the guard's table from the source of kmsg's
 // decoders and holds schema.go against it. After a change of kmsg's version:
