@@ -45,8 +45,10 @@ func handleCreateTopics(rq *request, r *kmsg.CreateTopicsRequest) kmsg.Response 
 		case times[in.Topic] > 1:
 			err = refuse(errInvalidRequest, "Duplicate topic name.")
 			times[in.Topic] = 0
-		case !all && !rq.mayTopic(auth.OpCreate, in.Topic) || in.Topic == cluster.MetadataTopic:
+		case !all && !rq.mayTopic(auth.OpCreate, in.Topic):
 			err = refuse(errTopicAuthorization, "Authorization failed.")
+		case in.Topic == cluster.MetadataTopic:
+			err = refuse(errInvalidRequest, "Creation of internal topic "+in.Topic+" is prohibited.")
 		default:
 			if spec, err = b.specOf(in); err == nil && !r.ValidateOnly {
 				err = rq.mutateNew(&spec)
@@ -107,6 +109,7 @@ func describeSpec(s *topicSpec) map[string]string {
 func (rq *request) createError(out *kmsg.CreateTopicsResponseTopic, err error) {
 	out.ErrorCode, out.ErrorMessage = codeOf(err), message(err)
 	out.NumPartitions, out.ReplicationFactor = -1, -1
+	out.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 	rq.failed = true
 	if out.ErrorCode == errUnknownServer {
 		rq.s.b.logger.Error("a topic could not be created", "topic", out.Topic, "error", err)
@@ -121,12 +124,10 @@ func (b *Broker) specOf(in *kmsg.CreateTopicsRequestTopic) (topicSpec, error) {
 		s.configs = make(map[string]string, len(in.Configs))
 	}
 	for _, c := range in.Configs {
-		if _, twice := s.configs[c.Name]; twice {
-			return s, refuse(errInvalidConfig, fmt.Sprintf("Configuration %s is given twice.", c.Name))
+		if c.Value == nil {
+			return s, refuse(errInvalidConfig, fmt.Sprintf("Null value not supported for topic configs: %s", c.Name))
 		}
-		if c.Value != nil { // null leaves the default
-			s.configs[c.Name] = *c.Value
-		}
+		s.configs[c.Name] = *c.Value // of two the last counts
 	}
 	if len(in.ReplicaAssignment) == 0 {
 		if s.partitions == -1 {

@@ -22,11 +22,25 @@ func handleDeleteTopics(rq *request, r *kmsg.DeleteTopicsRequest) kmsg.Response 
 	for i := range r.TopicNames {
 		topics = append(topics, kmsg.DeleteTopicsRequestTopic{Topic: &r.TopicNames[i]})
 	}
+	times := map[string]int{} // each name and id, as it stands in the request
+	for i := range topics {
+		times[deleteKey(&topics[i])]++
+	}
 	seen := map[string]bool{}
 	for _, in := range topics {
+		if times[deleteKey(&in)] == 0 {
+			continue // answered
+		}
 		out := kmsg.NewDeleteTopicsResponseTopic()
 		out.Topic, out.TopicID = in.Topic, in.TopicID
-		err := rq.deleteOne(r, &in, &out, seen)
+		var err error
+		if times[deleteKey(&in)] > 1 {
+			// Nothing is deleted that is named twice (ControllerApis.deleteTopics).
+			err = refuse(errInvalidRequest, "Duplicate topic name or id.")
+			times[deleteKey(&in)] = 0
+		} else {
+			err = rq.deleteOne(r, &in, &out, seen)
+		}
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = codeOf(err), message(err)
 			rq.failed = true
@@ -37,6 +51,15 @@ func handleDeleteTopics(rq *request, r *kmsg.DeleteTopicsRequest) kmsg.Response 
 		resp.Topics = append(resp.Topics, out)
 	}
 	return resp
+}
+
+// deleteKey tells apart what a request names.
+func deleteKey(in *kmsg.DeleteTopicsRequestTopic) string {
+	key := string(in.TopicID[:])
+	if in.Topic != nil {
+		key += *in.Topic
+	}
+	return key
 }
 
 func (rq *request) deleteOne(r *kmsg.DeleteTopicsRequest, in *kmsg.DeleteTopicsRequestTopic, out *kmsg.DeleteTopicsResponseTopic, seen map[string]bool) error {

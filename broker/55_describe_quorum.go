@@ -22,6 +22,10 @@ func handleDescribeQuorum(rq *request, r *kmsg.DescribeQuorumRequest) kmsg.Respo
 		return refused(rq, resp)
 	}
 	b := rq.s.b
+	// One partition can be asked for, and no other beside it
+	// (KafkaRaftClient.handleDescribeQuorumRequest).
+	served := len(r.Topics) == 1 && len(r.Topics[0].Partitions) == 1 && r.Topics[0].Topic == cluster.MetadataTopic && r.Topics[0].Partitions[0].Partition == 0
+	resp.ErrorMessage = new(string)
 	for i := range r.Topics {
 		in := &r.Topics[i]
 		out := kmsg.NewDescribeQuorumResponseTopic()
@@ -29,10 +33,10 @@ func handleDescribeQuorum(rq *request, r *kmsg.DescribeQuorumRequest) kmsg.Respo
 		for j := range in.Partitions {
 			p := kmsg.NewDescribeQuorumResponseTopicPartition()
 			p.Partition = in.Partitions[j].Partition
-			if in.Topic != cluster.MetadataTopic || p.Partition != 0 {
+			p.ErrorMessage = new(string)
+			if !served {
 				err := refuse(errUnknownTopicOrPartition, "Only the quorum of partition 0 of the metadata log can be described.")
 				p.ErrorCode, p.ErrorMessage = err.code, message(err)
-				p.LeaderID, p.LeaderEpoch, p.HighWatermark = -1, -1, -1
 				rq.failed = true
 			} else {
 				epoch, o := b.cluster.LogState()
@@ -47,7 +51,7 @@ func handleDescribeQuorum(rq *request, r *kmsg.DescribeQuorumRequest) kmsg.Respo
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
-	if rq.version >= 2 {
+	if rq.version >= 2 && served {
 		host, port := rq.s.endpoint()
 		node := kmsg.NewDescribeQuorumResponseNode()
 		node.NodeID = b.opt.NodeID

@@ -53,10 +53,7 @@ func (b *Broker) updateFeatures(version int16, r *kmsg.UpdateFeaturesRequest) er
 			u := &r.FeatureUpdates[i]
 			how := u.UpgradeType
 			if version == 0 {
-				how = featureUpgrade
-				if u.AllowDowngrade {
-					how = featureSafeDowngrade
-				}
+				how = featureUpgrade // allow_downgrade is not looked at (QuorumController.updateFeatures)
 			}
 			if slices.ContainsFunc(r.FeatureUpdates[:i], func(o kmsg.UpdateFeaturesRequestFeatureUpdate) bool { return o.Feature == u.Feature }) {
 				return nil, refuse(errInvalidRequest, fmt.Sprintf("Feature %s is named more than once.", u.Feature))

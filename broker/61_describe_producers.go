@@ -29,9 +29,11 @@ func handleDescribeProducers(rq *request, r *kmsg.DescribeProducersRequest) kmsg
 				p.ErrorCode = errTopicAuthorization
 			case cluster.CheckTopicName(in.Topic) != nil:
 				p.ErrorCode, p.ErrorMessage = errInvalidTopic, message(cluster.CheckTopicName(in.Topic))
-			case t == nil || t.partition(index) == nil:
+			case t == nil:
 				err := refuse(errUnknownTopicOrPartition, "This server does not host this topic-partition.")
 				p.ErrorCode, p.ErrorMessage = err.code, &err.message
+			case t.partition(index) == nil:
+				p.ErrorCode = errUnknownTopicOrPartition
 			default:
 				for _, from := range t.partition(index).log.Producers() {
 					a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()

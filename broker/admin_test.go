@@ -35,7 +35,7 @@ func TestCreateTopics(t *testing.T) {
 		{"empty", kmsg.CreateTopicsRequestTopic{Topic: "", NumPartitions: 1, ReplicationFactor: 1}, errInvalidTopic, -1},
 		{"long", kmsg.CreateTopicsRequestTopic{Topic: strings.Repeat("x", 250), NumPartitions: 1, ReplicationFactor: 1}, errInvalidTopic, -1},
 		{"no partitions", kmsg.CreateTopicsRequestTopic{Topic: "c", NumPartitions: 0, ReplicationFactor: 1}, errInvalidPartitions, -1},
-		{"far too many partitions", kmsg.CreateTopicsRequestTopic{Topic: "c", NumPartitions: 1 << 30, ReplicationFactor: 1}, errInvalidPartitions, -1},
+		{"far too many partitions", kmsg.CreateTopicsRequestTopic{Topic: "c", NumPartitions: 1 << 30, ReplicationFactor: 1}, errPolicyViolation, -1},
 		{"no replicas", kmsg.CreateTopicsRequestTopic{Topic: "c", NumPartitions: 1, ReplicationFactor: 0}, errInvalidReplicationFactor, -1},
 		{"three replicas", kmsg.CreateTopicsRequestTopic{Topic: "c", NumPartitions: 1, ReplicationFactor: 3}, errInvalidReplicationFactor, -1},
 		{"unknown key", kmsg.CreateTopicsRequestTopic{Topic: "c", NumPartitions: 1, ReplicationFactor: 1,

@@ -150,3 +150,67 @@ func TestApiVersionsBelow(t *testing.T) {
 		t.Fatalf("error %d, %v", resp.ErrorCode, err)
 	}
 }
+
+// TestAdminAnswersOfKafka are those of the APIs that change topics and features.
+func TestAdminAnswersOfKafka(t *testing.T) {
+	b := run(t, nil)
+	makeTopic(t, b, "twice", 1, nil)
+	w := dial(t, b)
+	create := func(partitions int32, configs ...kmsg.CreateTopicsRequestTopicConfig) *kmsg.CreateTopicsRequest {
+		r := kmsg.NewPtrCreateTopicsRequest()
+		r.Version, r.ValidateOnly = 5, true
+		topic := kmsg.NewCreateTopicsRequestTopic()
+		topic.Topic, topic.NumPartitions, topic.ReplicationFactor, topic.Configs = "new", partitions, 1, configs
+		r.Topics = append(r.Topics, topic)
+		return r
+	}
+	one, two := "1", "2"
+	set := func(key string, v *string) kmsg.CreateTopicsRequestTopicConfig {
+		return kmsg.CreateTopicsRequestTopicConfig{Name: key, Value: v}
+	}
+	for _, c := range []struct {
+		name string
+		req  *kmsg.CreateTopicsRequest
+		want int16
+	}{
+		{"lags that contradict", create(1, set("min.compaction.lag.ms", &two), set("max.compaction.lag.ms", &one)), errInvalidConfig},
+		{"a null value", create(1, set("retention.ms", nil)), errInvalidConfig},
+		{"a key twice", create(1, set("retention.ms", &one), set("retention.ms", &two)), errNone},
+		{"too many partitions", create(1 << 30), errPolicyViolation},
+		{"the metadata log", func() *kmsg.CreateTopicsRequest {
+			r := create(1)
+			r.Topics[0].Topic = "__cluster_metadata"
+			return r
+		}(), errInvalidRequest},
+	} {
+		topic := ask[*kmsg.CreateTopicsResponse](w, c.req).Topics[0]
+		if topic.ErrorCode != c.want || topic.Configs == nil {
+			t.Errorf("CreateTopics, %s: %d, want %d; null configs: %v", c.name, topic.ErrorCode, c.want, topic.Configs == nil)
+		}
+	}
+
+	name := "twice"
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	del.Version, del.Topics = 6, []kmsg.DeleteTopicsRequestTopic{{Topic: &name}, {Topic: &name}}
+	if resp := ask[*kmsg.DeleteTopicsResponse](w, del); len(resp.Topics) != 1 || resp.Topics[0].ErrorCode != errInvalidRequest || b.topics.get(name) == nil {
+		t.Errorf("DeleteTopics, a name twice: %+v, and the topic must stay", resp.Topics)
+	}
+
+	update := kmsg.NewPtrUpdateFeaturesRequest()
+	f := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+	f.Feature, f.MaxVersionLevel, f.AllowDowngrade = "group.version", 0, true
+	update.FeatureUpdates = append(update.FeatureUpdates, f)
+	if resp := ask[*kmsg.UpdateFeaturesResponse](w, update); resp.ErrorCode != errInvalidUpdateVersion {
+		t.Errorf("UpdateFeatures v0, a downgrade: %d", resp.ErrorCode)
+	}
+
+	quorum := kmsg.NewPtrDescribeQuorumRequest()
+	quorum.Version = 2
+	quorum.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{Partition: 0}, {Partition: 1}}}}
+	resp := ask[*kmsg.DescribeQuorumResponse](w, quorum)
+	for _, p := range resp.Topics[0].Partitions {
+		if p.ErrorCode != errUnknownTopicOrPartition || len(resp.Nodes) != 0 {
+			t.Errorf("DescribeQuorum, two partitions: %d for %d, %d nodes", p.ErrorCode, p.Partition, len(resp.Nodes))
+		}
+	}
+}

@@ -35,16 +35,14 @@ func (b *Broker) checkSpec(s *topicSpec) error {
 	case s.partitions < 1:
 		return refuse(errInvalidPartitions, fmt.Sprintf("The number of partitions is %d; it must be larger than 0.", s.partitions))
 	case int64(s.partitions) > b.limit(limitCreate):
-		return refuse(errInvalidPartitions, fmt.Sprintf("The number of partitions is %d; one request may make %d.", s.partitions, b.limit(limitCreate)))
+		return refuse(errPolicyViolation, fmt.Sprintf("The number of partitions is %d; one request may make %d.", s.partitions, b.limit(limitCreate)))
 	case s.replication < 1:
 		return refuse(errInvalidReplicationFactor, fmt.Sprintf("The replication factor is %d; it must be larger than 0.", s.replication))
 	case s.replication > 1:
 		return refuse(errInvalidReplicationFactor, fmt.Sprintf("Unable to replicate the partition %d time(s): the cluster has 1 broker.", s.replication))
 	}
-	for key, value := range s.configs {
-		if err := cluster.CheckConfig(cluster.ResourceTopic, key, value); err != nil {
-			return &apiError{errInvalidConfig, err.Error()}
-		}
+	if err := b.cluster.CheckSet(b.cluster.Image(), cluster.Resource{Type: cluster.ResourceTopic, Name: s.name}, s.configs); err != nil {
+		return &apiError{errInvalidConfig, err.Error()}
 	}
 	return nil
 }

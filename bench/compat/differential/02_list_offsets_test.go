@@ -15,7 +15,7 @@ func offsetsOf(topic string, partition int32, timestamp int64) kmsg.ListOffsetsR
 }
 
 func TestListOffsets(t *testing.T) {
-	now := clock()
+	now := start + 60000
 	compare(t, 2, func(v int16) (out []Case) {
 		ask := func(name string, change func(r *kmsg.ListOffsetsRequest)) {
 			one(&out, name, v, kmsg.NewPtrListOffsetsRequest(), func(r *kmsg.ListOffsetsRequest) {

@@ -130,6 +130,9 @@ func (f *flattener) name(x reflect.Value) string {
 		if k := v.Kind(); k == reflect.Struct || k == reflect.Slice {
 			continue
 		}
+		if n == "TopicID" && len(parts) > 0 {
+			continue // a name is enough
+		}
 		if s := f.scalar("", n, v); s != `""` && s != "zero-id" {
 			parts = append(parts, s)
 		}

@@ -33,6 +33,9 @@ var topics = []struct {
 	{"a.b", 2, nil},
 }
 
+// start is the time of the first record, the same for both brokers.
+var start = clock() - 60000
+
 func setup() error {
 	for _, p := range []*Peer{kafka, chronik} {
 		if err := setupTopics(p); err != nil {
@@ -115,15 +118,15 @@ func setupRecords(p *Peer) error {
 	}
 	for codec := range int16(5) {
 		b := NewBatch("one", "two", "three")
-		b.Codec, b.Time = codec, b.Time+int64(codec)*1000
+		b.Codec, b.Time = codec, start+int64(codec)*1000
 		add("t", 0, b)
 	}
 	b := NewBatch("with", "headers")
-	b.Header, b.Keys, b.Time = "name", []string{"k1", "k2"}, b.Time+10000
+	b.Header, b.Keys, b.Time = "name", []string{"k1", "k2"}, start+10000
 	add("t", 0, b)
 	for i := range int64(2) {
 		b := NewBatch("a", "b", "c")
-		b.Time += i * 1000
+		b.Time = start + i*1000
 		add("cut", 0, b)
 	}
 	add("append", 0, NewBatch("x"))
