@@ -75,7 +75,7 @@ func FuzzParseProduce(f *testing.F) {
 		f.Add(version, newRandom(uint64(version)).request(keyProduce, version).AppendTo(nil))
 	}
 	f.Fuzz(func(t *testing.T, version int16, body []byte) {
-		if _, _, err := ParseProduce(version, body); err != nil {
+		if _, _, err := ParseProduce(version, body); err != nil || Guard(keyProduce, version, body) != nil {
 			return
 		}
 		want := kmsg.NewPtrProduceRequest()

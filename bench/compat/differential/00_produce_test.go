@@ -121,7 +121,9 @@ func TestProduce(t *testing.T) {
 		after("17 bytes", func(b []byte) []byte { return b[:17] })
 		after("60 bytes", func(b []byte) []byte { return b[:60] })
 
-		with("null records", func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Records = nil })
+		if v == versions(0)[0] { // Kafka never answers it, which takes its time
+			with("null records", func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Records = nil })
+		}
 		with("empty records", func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Records = []byte{} })
 		for _, acks := range []int16{1, 2, -2, 32767} {
 			with(fmt.Sprintf("acks %d", acks), func(r *kmsg.ProduceRequest) { r.Acks = acks })
