@@ -129,16 +129,6 @@ const (
 	firstLeaderHint = 16
 )
 
-// endpoints is this broker as a leader hint names it.
-func (rq *request) endpoints() []codec.Endpoint {
-	e := rq.brokerEntry()
-	self := codec.Endpoint{NodeID: e.NodeID, Host: e.Host, Port: e.Port}
-	if e.Rack != nil {
-		self.Rack = *e.Rack
-	}
-	return []codec.Endpoint{self}
-}
-
 // set takes over what a request says of a partition.
 func (fp *fetchPart) set(in *codec.FetchPartition) {
 	fp.index, fp.offset, fp.epoch, fp.lastEpoch, fp.maxBytes = in.Partition, in.Offset, in.CurrentLeaderEpoch, in.LastFetchedEpoch, in.MaxBytes
@@ -349,7 +339,6 @@ func (f *fetch) respond() {
 	var extra int64
 	var res codec.FetchResult
 	var aborted []codec.FetchAborted
-	var self []codec.Endpoint
 	for i, fp := range shown {
 		if i == 0 || !f.sameTopic(shown[i-1], fp) {
 			w.Topic(fp.ref, f.runLength(i))
@@ -357,7 +346,6 @@ func (f *fetch) respond() {
 		aborted = fp.result(&res, aborted[:0], &f.req)
 		if rq.version >= firstLeaderHint && fp.part != nil && (fp.code == errFencedLeaderEpoch || fp.code == errNotLeaderOrFollower) {
 			res.CurrentLeaderID, res.CurrentLeaderEpoch = rq.s.b.opt.NodeID, fp.part.log.Epoch()
-			self = rq.endpoints()
 		}
 		w.Partition(&res)
 		if fp.slice.Len > 0 {
@@ -375,7 +363,7 @@ func (f *fetch) respond() {
 			rq.failed = true
 		}
 	}
-	out.Buf.B = w.Finish(self)
+	out.Buf.B = w.Finish(nil)
 	codec.FinishResponse(out.Buf.B, extra)
 	f.loop.load.fetchedBytes.Add(extra)
 	f.leave()

@@ -100,9 +100,14 @@ func (rq *request) metadata(r *kmsg.MetadataRequest, image *cluster.Image, all b
 	create := b.settings.Load().autoCreate && (rq.version < 4 || r.AllowAutoTopicCreation)
 	var missing []string
 	seen := make(map[string]bool, len(r.Topics))
+	// Where one topic is asked for by id, all are (handleTopicMetadataRequest).
+	byID := slices.ContainsFunc(r.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} })
 	for i := range r.Topics {
 		in := &r.Topics[i]
-		if in.Topic == nil {
+		if byID && in.TopicID == [16]byte{} {
+			continue
+		}
+		if byID || in.Topic == nil {
 			resp.Topics = append(resp.Topics, rq.topicByID(r, in.TopicID, image))
 			continue
 		}

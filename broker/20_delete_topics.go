@@ -26,7 +26,17 @@ func handleDeleteTopics(rq *request, r *kmsg.DeleteTopicsRequest) kmsg.Response 
 	for i := range topics {
 		times[deleteKey(&topics[i])]++
 	}
-	seen := map[string]bool{}
+	// A topic named by name and by id is refused once, by name.
+	image := rq.s.b.cluster.Image()
+	for i := range topics {
+		if topics[i].Topic == nil || topics[i].TopicID != (logstore.TopicID{}) {
+			continue
+		}
+		if t := image.Topic(*topics[i].Topic); t != nil && rq.mayTopic(auth.OpDescribe, t.Name) && times[deleteKey(&kmsg.DeleteTopicsRequestTopic{TopicID: t.ID})] > 0 {
+			times[deleteKey(&kmsg.DeleteTopicsRequestTopic{TopicID: t.ID})] = 0
+			times[deleteKey(&topics[i])] = 2
+		}
+	}
 	for _, in := range topics {
 		if times[deleteKey(&in)] == 0 {
 			continue // answered
@@ -39,7 +49,7 @@ func handleDeleteTopics(rq *request, r *kmsg.DeleteTopicsRequest) kmsg.Response 
 			err = refuse(errInvalidRequest, "Duplicate topic name or id.")
 			times[deleteKey(&in)] = 0
 		} else {
-			err = rq.deleteOne(r, &in, &out, seen)
+			err = rq.deleteOne(r, &in, &out)
 		}
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = codeOf(err), message(err)
@@ -62,7 +72,7 @@ func deleteKey(in *kmsg.DeleteTopicsRequestTopic) string {
 	return key
 }
 
-func (rq *request) deleteOne(r *kmsg.DeleteTopicsRequest, in *kmsg.DeleteTopicsRequestTopic, out *kmsg.DeleteTopicsResponseTopic, seen map[string]bool) error {
+func (rq *request) deleteOne(r *kmsg.DeleteTopicsRequest, in *kmsg.DeleteTopicsRequestTopic, out *kmsg.DeleteTopicsResponseTopic) error {
 	b := rq.s.b
 	image := b.cluster.Image()
 	noID := in.TopicID == logstore.TopicID{}
@@ -97,10 +107,6 @@ func (rq *request) deleteOne(r *kmsg.DeleteTopicsRequest, in *kmsg.DeleteTopicsR
 			return refuse(errTopicAuthorization, "Topic authorization failed.")
 		}
 	}
-	if seen[t.Name] {
-		return refuse(errInvalidRequest, "Duplicate topic name or id.")
-	}
-	seen[t.Name] = true
 	out.Topic, out.TopicID = &t.Name, t.ID
 	if err := rq.mutate(int(t.Partitions), rq.version >= 5); err != nil {
 		return err

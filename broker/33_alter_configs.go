@@ -25,9 +25,6 @@ func handleAlterConfigs(rq *request, r *kmsg.AlterConfigsRequest) kmsg.Response 
 		edits := make([]configEdit, len(in.Configs))
 		for j, c := range in.Configs {
 			edits[j] = configEdit{key: c.Name, op: opSet, value: c.Value}
-			if c.Value == nil {
-				edits[j].op = opDelete
-			}
 		}
 		err := rq.alter(res, edits, true, r.ValidateOnly, seen[res] > 1)
 		out := kmsg.NewAlterConfigsResponseResource()

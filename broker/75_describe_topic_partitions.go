@@ -34,7 +34,8 @@ func handleDescribeTopicPartitions(rq *request, r *kmsg.DescribeTopicPartitionsR
 	}
 	first := int32(0)
 	if c := r.Cursor; c != nil {
-		if c.Partition < 0 {
+		at, asked := slices.BinarySearch(names, c.Topic)
+		if c.Partition < 0 || !all && !asked {
 			// The schema has no place for an error of the whole request.
 			rq.failed = true
 			for _, name := range names {
@@ -42,7 +43,6 @@ func handleDescribeTopicPartitions(rq *request, r *kmsg.DescribeTopicPartitionsR
 			}
 			return resp
 		}
-		at, _ := slices.BinarySearch(names, c.Topic)
 		names = names[at:]
 		if len(names) > 0 && names[0] == c.Topic {
 			first = c.Partition

@@ -189,6 +189,31 @@ func TestAdminAnswersOfKafka(t *testing.T) {
 		}
 	}
 
+	alter := func(kind int8, resource, key string, value *string) *kmsg.AlterConfigsRequest {
+		r := kmsg.NewPtrAlterConfigsRequest()
+		r.ValidateOnly = true
+		r.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceType(kind), ResourceName: resource,
+			Configs: []kmsg.AlterConfigsRequestResourceConfig{{Name: key, Value: value}}}}
+		return r
+	}
+	word := "x"
+	for _, c := range []struct {
+		name string
+		req  *kmsg.AlterConfigsRequest
+		want int16
+	}{
+		{"a null value", alter(2, "twice", "retention.ms", nil), errInvalidRequest},
+		{"a topic without a name", alter(2, "", "retention.ms", &one), errInvalidRequest},
+		{"a key without a name", alter(2, "twice", "", &one), errInvalidConfig},
+		{"a topic's bad value", alter(2, "twice", "retention.ms", &word), errInvalidConfig},
+		{"a broker's bad value", alter(4, "1", "message.max.bytes", &word), errInvalidRequest},
+		{"all brokers' bad value", alter(4, "", "message.max.bytes", &word), errInvalidRequest},
+	} {
+		if got := ask[*kmsg.AlterConfigsResponse](w, c.req).Resources[0].ErrorCode; got != c.want {
+			t.Errorf("AlterConfigs, %s: %d, want %d", c.name, got, c.want)
+		}
+	}
+
 	name := "twice"
 	del := kmsg.NewPtrDeleteTopicsRequest()
 	del.Version, del.Topics = 6, []kmsg.DeleteTopicsRequestTopic{{Topic: &name}, {Topic: &name}}

@@ -36,11 +36,18 @@ func (rq *request) alter(res cluster.Resource, edits []configEdit, replace, vali
 	defer func() {
 		if err != nil {
 			rq.failed = true
+			// A value that a broker cannot have is an INVALID_REQUEST (ConfigAdminManager).
+			if res.Type == cluster.ResourceBroker && codeOf(err) == errInvalidConfig {
+				err = refuse(errInvalidRequest, err.Error())
+			}
 		}
 	}()
 	b := rq.s.b
 	if twice {
 		return refuse(errInvalidRequest, "The resource is named more than once.")
+	}
+	if res == (cluster.Resource{Type: cluster.ResourceTopic}) {
+		return refuse(errInvalidRequest, "Default topic resources are not allowed.")
 	}
 	if err := rq.checkResource(res, auth.OpAlterConfigs); err != nil {
 		return err
@@ -97,8 +104,6 @@ func checkEdits(edits []configEdit) error {
 	seen := map[string]bool{}
 	for _, e := range edits {
 		switch {
-		case e.key == "":
-			return refuse(errInvalidRequest, "A configuration has no name.")
 		case seen[e.key]:
 			return refuse(errInvalidRequest, fmt.Sprintf("Configuration %s is named more than once.", e.key))
 		case e.op < opSet || e.op > opSubtract:

@@ -31,6 +31,9 @@ func TestProduce(t *testing.T) {
 			change(r)
 			out = append(out, One(name, r))
 		}
+		// What one of the two takes and the other does not goes to partition 1:
+		// the logs of partition 0 are compared at the end.
+		aside := func(name string, records []byte) { out = append(out, One(name, produce(v, topic, 1, records))) }
 		damaged := func(name string, change func(b *kmsg.RecordBatch)) {
 			b := NewBatch("a", "b", "c")
 			b.Damage = change
@@ -48,7 +51,7 @@ func TestProduce(t *testing.T) {
 			to(fmt.Sprintf("codec %d to zstd", codec), zstd, b)
 			if codec > 0 {
 				b.Damage = func(b *kmsg.RecordBatch) { b.Records = []byte("not compressed at all") }
-				to(fmt.Sprintf("codec %d damaged", codec), topic, b)
+				aside(fmt.Sprintf("codec %d damaged", codec), b.Encode())
 			}
 		}
 		to("log append time", logAppend, NewBatch("a", "b"))
@@ -88,7 +91,9 @@ func TestProduce(t *testing.T) {
 		damaged("magic 3", func(b *kmsg.RecordBatch) { b.Magic = 3 })
 		damaged("control", func(b *kmsg.RecordBatch) { b.Attributes = 0x20 })
 		damaged("control and transactional", func(b *kmsg.RecordBatch) { b.Attributes = 0x30 })
-		damaged("says log append time", func(b *kmsg.RecordBatch) { b.Attributes = 8 })
+		stamped := NewBatch("a", "b", "c")
+		stamped.Attributes = 8
+		aside("says log append time", stamped.Encode())
 		damaged("delete horizon", func(b *kmsg.RecordBatch) { b.Attributes = 0x40 })
 		damaged("unknown attribute", func(b *kmsg.RecordBatch) { b.Attributes = 0x80 })
 		damaged("transactional without producer", func(b *kmsg.RecordBatch) { b.Attributes = 0x10 })
@@ -143,9 +148,13 @@ func TestProduce(t *testing.T) {
 			r.Topics[0].Partitions = append(r.Topics[0].Partitions, p)
 		})
 		with("partition twice", func(r *kmsg.ProduceRequest) {
+			r.Topics[0].Partitions[0].Partition = 1
 			r.Topics[0].Partitions = append(r.Topics[0].Partitions, r.Topics[0].Partitions[0])
 		})
-		with("topic twice", func(r *kmsg.ProduceRequest) { r.Topics = append(r.Topics, r.Topics[0]) })
+		with("topic twice", func(r *kmsg.ProduceRequest) {
+			r.Topics[0].Partitions[0].Partition = 1
+			r.Topics = append(r.Topics, r.Topics[0])
+		})
 		if v < 13 {
 			with("internal", func(r *kmsg.ProduceRequest) { r.Topics[0].Topic = "__transaction_state" })
 			with("transaction state by nobody", func(r *kmsg.ProduceRequest) { r.Topics[0].Topic = "__cluster_metadata" })

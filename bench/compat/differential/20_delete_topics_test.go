@@ -9,6 +9,8 @@ import (
 
 func TestDeleteTopics(t *testing.T) {
 	compare(t, 20, func(v int16) (out []Case) {
+		made := fmt.Sprintf("delete-%d-0", v)
+		next := func() string { made = fmt.Sprintf("delete-%d-%d", v, len(out)+1); return made }
 		ask := func(name string, topics ...kmsg.DeleteTopicsRequestTopic) {
 			r := kmsg.NewPtrDeleteTopicsRequest()
 			r.Version, r.TimeoutMillis, r.Topics = v, 5000, topics
@@ -18,7 +20,6 @@ func TestDeleteTopics(t *testing.T) {
 				}
 			}
 			var steps []Step
-			made := fmt.Sprintf("delete-%d", v)
 			for _, t := range topics {
 				if t.Topic != nil && *t.Topic == made || t.TopicID == ID(made) {
 					steps = makeTopic(made, 1)
@@ -28,25 +29,25 @@ func TestDeleteTopics(t *testing.T) {
 		}
 		type topic = kmsg.DeleteTopicsRequestTopic
 		named := func(name string) topic { return topic{Topic: &name} }
-		made := fmt.Sprintf("delete-%d", v)
-		ask("one", named(made))
+		ask("one", named(next()))
 		ask("gone", named("gone"))
 		ask("bad name", named("a b"))
 		ask("no name", named(""))
-		ask("unknown and one", named("unknown"), named(made))
-		ask("twice", named(made), named(made))
+		ask("unknown and one", named("unknown"), named(next()))
+		ask("twice", named(next()), named(made))
 		ask("three times", named("unknown"), named("unknown"), named("unknown"))
 		ask("internal", named("__cluster_metadata"))
 		ask("nothing")
 		if v >= 6 {
-			ask("by id", topic{TopicID: ID(made)})
+			ask("by id", topic{TopicID: ID(next())})
 			ask("by unknown id", topic{TopicID: [16]byte{1, 2, 3}})
 			ask("by unknown id twice", topic{TopicID: [16]byte{1, 2, 3}}, topic{TopicID: [16]byte{1, 2, 3}})
 			ask("by zero id", topic{})
-			ask("both", topic{Topic: &made, TopicID: ID(made)})
-			ask("by id and by name", topic{TopicID: ID(made)}, named(made))
-			ask("by id twice", topic{TopicID: ID(made)}, topic{TopicID: ID(made)})
-			ask("by id and both", topic{TopicID: ID(made)}, topic{Topic: &made, TopicID: ID(made)})
+			both := next()
+			ask("both", topic{Topic: &both, TopicID: ID(both)})
+			ask("by id and by name", topic{TopicID: ID(next())}, named(made))
+			ask("by id twice", topic{TopicID: ID(next())}, topic{TopicID: ID(made)})
+			ask("by id and both", topic{TopicID: ID(next())}, topic{Topic: &both, TopicID: ID(both)})
 		}
 		return out
 	})

@@ -50,13 +50,16 @@ func TestDescribeConfigs(t *testing.T) {
 	})
 }
 
-// after describes what is set on a topic.
-func after(topic string) Step {
+// after describes what is set on the topics now. Kafka's brokers learn of
+// changes in their order: once a new topic is there, they are.
+func after(name string, topics []string) Case {
 	r := kmsg.NewPtrDescribeConfigsRequest()
 	r.Version = 1
-	r.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: 2, ResourceName: topic, ConfigNames: []string{
-		"cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas", "compression.type"}}}
-	return Step{Req: r}
+	for _, t := range topics {
+		r.Resources = append(r.Resources, kmsg.DescribeConfigsRequestResource{ResourceType: 2, ResourceName: t, ConfigNames: []string{
+			"cleanup.policy", "retention.ms", "max.message.bytes", "compression.type"}})
+	}
+	return Case{name, append(makeTopic(name, 1), Step{Req: r})}
 }
 
 // edits of keys: what IncrementalAlterConfigs and AlterConfigs are asked for.
@@ -169,6 +172,7 @@ var metricsEdits = map[string][]edit{
 func TestIncrementalAlterConfigs(t *testing.T) {
 	compare(t, 44, func(v int16) (out []Case) {
 		n := 0
+		var all []string
 		ask := func(name string, kind int8, resource string, edits []edit, validate bool, change func(r *kmsg.IncrementalAlterConfigsRequest)) Case {
 			r := kmsg.NewPtrIncrementalAlterConfigsRequest()
 			r.Version, r.ValidateOnly = v, validate
@@ -191,8 +195,8 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 				n++
 				topic := fmt.Sprintf("alter-%d-%d", v, n)
 				c := ask("topic, "+name, 2, topic, topicEdits[name], validate, nil)
-				c.Steps = append(append(makeTopic(topic, 1, "retention.ms=77777"), c.Steps...), after(topic))
-				out = append(out, c)
+				c.Steps = append(makeTopic(topic, 1, "retention.ms=77777"), c.Steps...)
+				out, all = append(out, c), append(all, topic)
 			}
 			for _, name := range ordered(brokerEdits) {
 				out = append(out, ask("broker, "+name, 4, "1", brokerEdits[name], validate, nil), ask("cluster, "+name, 4, "", brokerEdits[name], validate, nil))
@@ -223,7 +227,8 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 		// Back to what the setup made.
 		out = append(out, ask("back", 2, "small", []edit{{0, "retention.ms", value("3600000")}}, false, nil),
 			ask("group back", 32, "g", []edit{{1, "consumer.session.timeout.ms", nil}, {1, "consumer.heartbeat.interval.ms", nil}}, false, nil),
-			ask("metrics back", 16, "m", []edit{{1, "interval.ms", nil}, {1, "metrics", nil}, {1, "match", nil}}, false, nil))
+			ask("metrics back", 16, "m", []edit{{1, "interval.ms", nil}, {1, "metrics", nil}, {1, "match", nil}}, false, nil),
+			after(fmt.Sprintf("altered-%d", v), all))
 		return out
 	})
 }
@@ -231,6 +236,7 @@ func TestIncrementalAlterConfigs(t *testing.T) {
 func TestAlterConfigs(t *testing.T) {
 	compare(t, 33, func(v int16) (out []Case) {
 		n := 0
+		var all []string
 		ask := func(name string, kind int8, resource string, edits []edit, validate bool, change func(r *kmsg.AlterConfigsRequest)) Case {
 			r := kmsg.NewPtrAlterConfigsRequest()
 			r.Version, r.ValidateOnly = v, validate
@@ -256,8 +262,8 @@ func TestAlterConfigs(t *testing.T) {
 				n++
 				topic := fmt.Sprintf("replace-%d-%d", v, n)
 				c := ask("topic, "+name, 2, topic, topicEdits[name], validate, nil)
-				c.Steps = append(append(makeTopic(topic, 1, "retention.ms=77777"), c.Steps...), after(topic))
-				out = append(out, c)
+				c.Steps = append(makeTopic(topic, 1, "retention.ms=77777"), c.Steps...)
+				out, all = append(out, c), append(all, topic)
 			}
 			for _, name := range []string{"read only", "per broker only", "unknown", "bad", "below"} {
 				out = append(out, ask("broker, "+name, 4, "1", brokerEdits[name], validate, nil), ask("cluster, "+name, 4, "", brokerEdits[name], validate, nil))
@@ -272,7 +278,7 @@ func TestAlterConfigs(t *testing.T) {
 				ask("twice", 2, "both", set, validate, func(r *kmsg.AlterConfigsRequest) { r.Resources = append(r.Resources, r.Resources[0]) }),
 				ask("nothing", 2, "both", set, validate, func(r *kmsg.AlterConfigsRequest) { r.Resources = nil }))
 		}
-		return out
+		return append(out, after(fmt.Sprintf("replaced-%d", v), all))
 	})
 }
 

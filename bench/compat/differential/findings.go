@@ -23,7 +23,7 @@ var versionRange = regexp.MustCompile(`^(\w+|\*)(?: v(\d+)(?:-(\d+))?)?$`)
 
 // ReadFindings reads the tables of a file: rows of API and versions, case,
 // path, Kafka's value, Chronik's value, why. In all but the last * stands for
-// anything; names of elements may be left out of paths.
+// anything and ? for one letter; names of elements may be left out of paths.
 func ReadFindings(file string) ([]*Finding, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -73,9 +73,9 @@ func Explained(findings []*Finding, d Difference) *Finding {
 	return nil
 }
 
-// like matches with * for anything.
+// like matches with * for anything and ? for one letter.
 func like(pattern, s string) bool {
-	escape := strings.NewReplacer("[", `\[`, "]", `\]`, "?", `\?`, `\`, `\\`)
+	escape := strings.NewReplacer("[", `\[`, "]", `\]`, `\`, `\\`)
 	plain := func(s string) string { return strings.ReplaceAll(s, "/", "\x00") }
 	ok, err := path.Match(escape.Replace(plain(pattern)), plain(s))
 	return err == nil && ok
