@@ -2,9 +2,12 @@ package broker
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/chronik-stream/chronik/logstore"
@@ -48,5 +51,70 @@ func TestDiskHangs(t *testing.T) {
 	}
 	if err := b.Ready(); err != nil {
 		t.Errorf("the disk is back: %v", err)
+	}
+}
+
+// TestDirCannotBeOpened: a start with one data directory of two serves its
+// partitions; those of the other answer KAFKA_STORAGE_ERROR until it is back.
+func TestDirCannotBeOpened(t *testing.T) {
+	dirs := []string{t.TempDir(), t.TempDir()}
+	start := func() *Broker {
+		t.Helper()
+		b, err := Start(Options{DataDirs: dirs, Listeners: "PLAINTEXT://127.0.0.1:0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	send := func(b *Broker) (good, bad int) {
+		t.Helper()
+		c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordRetries(0), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.AllISRAcks()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for p := range int32(4) {
+			switch err := c.ProduceSync(within(t), &kgo.Record{Topic: "t", Partition: p, Value: []byte("x")}).FirstErr(); {
+			case err == nil:
+				good++
+			case errors.Is(err, kerr.KafkaStorageError):
+				bad++
+			default:
+				t.Errorf("partition %d: %v", p, err)
+			}
+		}
+		return good, bad
+	}
+	b := start()
+	makeTopic(t, b, "t", 4, nil)
+	if good, _ := send(b); good != 4 {
+		t.Fatalf("%d of 4 partitions took a record", good)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	format := filepath.Join(dirs[1], "format")
+	if err := errors.Join(os.Rename(format, format+".away"), os.Mkdir(format, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	b = start()
+	if good, bad := send(b); good != 2 || bad != 2 {
+		t.Errorf("with one directory: %d partitions took a record, %d have no disk", good, bad)
+	}
+	if err := b.Ready(); err != nil {
+		t.Error(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(os.Remove(format), os.Rename(format+".away", format)); err != nil {
+		t.Fatal(err)
+	}
+	b = start()
+	if good, _ := send(b); good != 4 {
+		t.Errorf("with both again: %d of 4 partitions took a record", good)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
 	}
 }

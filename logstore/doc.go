@@ -65,8 +65,8 @@
 //
 // # What is not here
 //
-// No preallocation but by windows, and by a topic's preallocate=true. A data
-// directory that cannot be opened fails [Open]; one that fails later goes offline alone.
+// No preallocation but by windows, and by a topic's preallocate=true. The
+// directory that holds the metadata log is not replaceable: without it no start.
 //
 // # File map
 //

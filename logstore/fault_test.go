@@ -405,3 +405,64 @@ func TestFailedLogKeepsItsStart(t *testing.T) {
 	}
 	r.close()
 }
+
+// TestDirFailsAtStart: one that cannot be opened is offline alone; its logs
+// refuse every use, and nothing is made in their place. None left: no start.
+func TestDirFailsAtStart(t *testing.T) {
+	disk := vfs.NewMem()
+	o := rigOptions(disk)
+	o.Dirs = []string{"/one", "/two"}
+	r := mustRig(t, o).ready()
+	a, b := r.open(specOf("a", 0)), r.open(specOf("b", 0))
+	if b.Dir() == "/one" {
+		a, b = b, a
+	}
+	r.put(a, "a", 1)
+	r.put(b, "b", 1)
+	r.close()
+	remove := disk.Inject(vfs.Fault{Op: vfs.OpRead, Path: "/two/format", Err: syscall.EIO, Times: -1})
+	r = mustRig(t, o)
+	a, b = r.open(specOf(a.Topic(), 0)), r.open(specOf(b.Topic(), 0))
+	r.ready()
+	if have := r.readAll(a, 0, false); len(have) != 1 {
+		t.Errorf("the log of the other directory: %v", have)
+	}
+	r.put(a, "more", 1)
+	if _, err := r.append(b, Append{Batches: makeBatch("x", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
+		t.Errorf("an append to the directory that failed: %v", err)
+	}
+	if _, err := b.Read(Read{Offset: 0, MaxBytes: 100}); !errors.Is(err, ErrOffline) {
+		t.Errorf("a read from it: %v", err)
+	}
+	b.SetEpoch(9)
+	if c := r.open(specOf("c", 0)); !errors.Is(errOf(c.Read(Read{})), ErrOffline) {
+		t.Error("a log that nobody has was made while a directory was missing")
+	}
+	l, err := r.s.CreateLog(specOf("new", 0))
+	if err != nil || l.Dir() != "/one" {
+		t.Errorf("a new log: %v", err)
+	}
+	if st := r.s.Stats(); st.OfflineDirs != 1 || !r.s.Usable() {
+		t.Errorf("stats %+v", st)
+	}
+	if err := r.s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	disk.Inject(vfs.Fault{Op: vfs.OpRead, Path: "/one/format", Err: syscall.EIO, Times: -1})
+	if _, err := openRig(t, o); !errors.Is(err, syscall.EIO) {
+		t.Errorf("with no directory left: %v", err)
+	}
+	remove()
+	o.FS = disk.Kill()
+	r = mustRig(t, o)
+	b = r.open(specOf(b.Topic(), 0))
+	r.open(specOf(a.Topic(), 0))
+	r.open(specOf("new", 0))
+	r.ready()
+	if have := r.readAll(b, 0, false); len(have) != 1 {
+		t.Errorf("the directory is back: %v", have)
+	}
+	r.close()
+}
+
+func errOf(_ Slice, err error) error { return err }

@@ -186,6 +186,9 @@ func (l *Log) load() error {
 	if l.closed.Load() {
 		return ErrClosed
 	}
+	if l.dir.offline.Load() {
+		return ErrOffline
+	}
 	e, ok := l.entry()
 	if !ok {
 		return fmt.Errorf("%w: %s has no checkpoint entry", ErrNotReady, l.path)

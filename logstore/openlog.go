@@ -11,7 +11,8 @@ import (
 // OpenLog opens an existing partition, or creates it when no directory has it.
 // After a clean stop this reads no segment; after another the journal's frames
 // for the log are replayed and its tail is checked. Different logs may be
-// opened at the same time.
+// opened at the same time. A log that no directory has, while one of them could
+// not be opened, is taken to lie there: it refuses every use with ErrOffline.
 func (s *Store) OpenLog(spec LogSpec) (*Log, error) {
 	return s.withName(spec, func(name string) (*Log, error) {
 		d, err := s.find(name, spec)
@@ -22,6 +23,9 @@ func (s *Store) OpenLog(spec LogSpec) (*Log, error) {
 			// It may lie in a directory that cannot be read: a new one would hide
 			// its records (Kafka: LogManager.getOrCreateLog).
 			if i := slices.IndexFunc(s.dirs, func(d *dir) bool { return d.offline.Load() }); i >= 0 {
+				if s.dirs[i].journal == nil && spec.Topic != metadataTopic {
+					return newLog(s, s.dirs[i], spec), nil
+				}
 				return nil, fmt.Errorf("open log %s: no directory that is online has it and %s is offline: %w", name, s.dirs[i].path, ErrOffline)
 			}
 			return s.create(spec)

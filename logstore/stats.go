@@ -88,6 +88,9 @@ func (s *Store) Stats() Stats {
 	for _, d := range s.dirs {
 		st.QueueBytes += d.committer.bytes.Load()
 		st.QueueEntries += d.committer.entries.Load()
+		if d.journal == nil {
+			continue
+		}
 		total, held := d.journal.usage()
 		st.RingBytes += total
 		st.RingHeld += held

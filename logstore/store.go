@@ -75,7 +75,9 @@ func setDefault[T comparable](p *T, v T) {
 	}
 }
 
-// Open locks the directories, checks their format and reads the journals.
+// Open locks the directories, checks their format and reads the journals. A
+// directory whose disk fails is offline from the start when another one works;
+// one that is in use, or that this release does not understand, is refused.
 func Open(o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -85,19 +87,33 @@ func Open(o Options) (*Store, error) {
 		opt: o, fs: o.FS, logger: o.Logger, files: newFileCache(o.MaxOpenFiles),
 		logs: map[logKey]*Log{}, busy: map[string]bool{},
 	}
+	var failed []error
 	for _, path := range o.Dirs {
-		d, err := openDir(s, filepath.Clean(path))
+		path = filepath.Clean(path)
+		d, err := openDir(s, path)
 		if err != nil {
-			return nil, errors.Join(err, s.abandon())
+			if !isDiskError(err) {
+				return nil, errors.Join(err, s.abandon())
+			}
+			failed = append(failed, err)
+			d = &dir{store: s, path: path, logs: filepath.Join(path, "logs")}
 		}
 		s.dirs = append(s.dirs, d)
+	}
+	if len(failed) == len(s.dirs) {
+		return nil, errors.Join(failed...)
 	}
 	for _, d := range s.dirs {
 		d.committer = newCommitter(d)
 		d.keeper = newKeeper(d)
 		d.mapper = newMapper(d)
-		d.journal.poke = d.keeper.poke
-		d.measure()
+		if d.journal == nil {
+			d.fail(failed[0])
+			failed = failed[1:]
+		} else {
+			d.journal.poke = d.keeper.poke
+			d.measure()
+		}
 		o.Go("committer", d.committer.run)
 		o.Go("keeper", d.keeper.run)
 		o.Go("mapper", d.mapper.run)
@@ -111,9 +127,25 @@ func Open(o Options) (*Store, error) {
 func (s *Store) abandon() error {
 	var errs []error
 	for _, d := range s.dirs {
-		errs = append(errs, d.journal.close(), d.unlock.Unlock())
+		errs = append(errs, d.letGo())
 	}
 	return errors.Join(errs...)
+}
+
+// letGo closes the journal and gives the lock up. A directory that never opened
+// has neither.
+func (d *dir) letGo() error {
+	if d.journal == nil {
+		return nil
+	}
+	return errors.Join(d.journal.close(), d.unlock.Unlock())
+}
+
+// isDiskError tells what the disk said from what is wrong with a directory: a
+// lock that another holds, a format of a newer release, a missing journal.
+func isDiskError(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && !errors.Is(err, vfs.ErrLocked)
 }
 
 // Unclean reports whether the last stop was not a clean one.
@@ -158,6 +190,9 @@ func (s *Store) Logs() []*Log {
 // Kafka's tools know whose it is. Waits.
 func (s *Store) SetIdentity(clusterID string, nodeID int32) error {
 	for _, d := range s.dirs {
+		if d.offline.Load() {
+			continue
+		}
 		text := fmt.Sprintf("version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", clusterID, nodeID, TopicID(d.id))
 		name := filepath.Join(d.logs, fileMetaProperties)
 		if old, err := readFile(s.fs, name, 1<<16); err == nil && string(old) == text {
@@ -333,7 +368,7 @@ func (d *dir) close() error {
 	if !d.offline.Load() && d.store.ready.Load() {
 		errs = append(errs, d.closeCleanly())
 	}
-	errs = append(errs, d.journal.close(), d.unlock.Unlock())
+	errs = append(errs, d.letGo())
 	return errors.Join(errs...)
 }
 
