@@ -6,7 +6,8 @@ import (
 	"github.com/chronik-stream/chronik/auth"
 )
 
-// OffsetForLeaderEpoch: v0–4 (KIP-320).
+// OffsetForLeaderEpoch: v0–4 (KIP-320). It was for brokers first: CLUSTER_ACTION
+// does for all topics, DESCRIBE for one.
 var offsetForLeaderEpochAPI = api{
 	key: keyOffsetForLeaderEpoch, name: "OffsetForLeaderEpoch", min: 0, max: 4, advertised: 0,
 	resource: auth.ResTopic, operation: auth.OpDescribe, place: onLoop, decode: true, handle: decoded(handleOffsetForLeaderEpoch),
@@ -14,11 +15,12 @@ var offsetForLeaderEpochAPI = api{
 
 func handleOffsetForLeaderEpoch(rq *request, r *kmsg.OffsetForLeaderEpochRequest) kmsg.Response {
 	resp := kmsg.NewPtrOffsetForLeaderEpochResponse()
+	asBroker := rq.could(auth.OpClusterAction, auth.ResCluster, auth.ClusterName)
 	for i := range r.Topics {
 		in := &r.Topics[i]
 		out := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		out.Topic = in.Topic
-		may := rq.mayTopic(auth.OpDescribe, in.Topic)
+		may := asBroker || rq.mayTopic(auth.OpDescribe, in.Topic)
 		t := rq.s.b.topics.get(in.Topic)
 		for _, q := range in.Partitions {
 			p := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()

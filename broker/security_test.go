@@ -12,9 +12,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/chronik-stream/chronik/auth"
 )
 
 const adminPassword = "correct-horse-battery"
@@ -134,4 +137,35 @@ func TestACLs(t *testing.T) {
 	if err := produce("orders"); !errors.Is(err, kerr.TopicAuthorizationFailed) {
 		t.Errorf("after the ACL: %v", err)
 	}
+}
+
+// TestEpochsForBrokers: CLUSTER_ACTION lets OffsetForLeaderEpoch see every topic,
+// as Kafka's does.
+func TestEpochsForBrokers(t *testing.T) {
+	b := secured(t, func(o *Options) {
+		o.Static["listener.name.sasl_plaintext.plain.sasl.jaas.config"] = auth.PlainLoginModule + ` required user_peer="pw";`
+	})
+	adm := kadm.NewClient(client(t, b, asAdmin()))
+	if _, err := adm.CreateTopics(within(t), 1, 1, nil, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	w := dial(t, b)
+	if resp := w.login("peer", "pw"); resp.ErrorCode != errNone {
+		t.Fatalf("%+v", resp)
+	}
+	code := func() errCode {
+		req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+		req.Version, req.ReplicaID = 4, -1
+		p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+		req.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "orders", Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{p}}}
+		return ask[*kmsg.OffsetForLeaderEpochResponse](w, req).Topics[0].Partitions[0].ErrorCode
+	}
+	if got := code(); got != errTopicAuthorization {
+		t.Errorf("without an ACL: code %d", got)
+	}
+	allow := kadm.NewACLs().Clusters().ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpClusterAction).Allow("User:peer").AllowHosts("*")
+	if made, err := adm.CreateACLs(within(t), allow); err != nil || made[0].Err != nil {
+		t.Fatal(err, made)
+	}
+	eventually(t, "CLUSTER_ACTION is enough", func() bool { return code() == errNone })
 }
