@@ -18,7 +18,7 @@ def jwt(name):
 
 
 def provider(token):
-    from kafka.sasl.oauth import AbstractTokenProvider
+    from kafka.net.sasl.oauth import AbstractTokenProvider
 
     class Provider(AbstractTokenProvider):
         def token(self):
