@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -210,12 +211,16 @@ func mutations() int {
 	return 2
 }
 
+// mutationHeap is the most that the heap of the test, which is the broker's, may
+// hold after any version's damage.
+const mutationHeap = 64 << 20
+
 // TestMutations sends seeded damage of every version of every API: the broker
-// stays up, nothing panics, and others are answered meanwhile.
+// stays up, nothing panics, others are answered meanwhile, and memory is bounded.
 func TestMutations(t *testing.T) {
 	b := conforming(t)
 	other := dial(t, b)
-	n := mutations()
+	n, most := mutations(), uint64(0)
 	for _, a := range table {
 		for version := a.advertised; version <= a.max; version++ {
 			rng := rand.New(rand.NewPCG(uint64(a.key), uint64(version)))
@@ -224,8 +229,14 @@ func TestMutations(t *testing.T) {
 				send(t, b, mutate(rng, whole))
 			}
 			answered(t, other, a.name, version)
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			if most = max(most, m.HeapInuse); m.HeapInuse > mutationHeap {
+				t.Errorf("after damaged %s v%d the heap has %d MiB", a.name, version, m.HeapInuse>>20)
+			}
 		}
 	}
+	t.Logf("%d damages of each version; the heap had %d MiB at most", n, most>>20)
 	if n := b.goroutines.panics.Load(); n != 0 {
 		t.Errorf("%d panics", n)
 	}
