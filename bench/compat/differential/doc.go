@@ -24,5 +24,6 @@
 //	compare.go    two answers side by side
 //	findings.go   the table of what may differ
 //	differential_test.go  both brokers and the loop over versions; setup_test.go what they start from
-//	NN_*_test.go  cases, one API each
+//	NN_*_test.go  cases, one API each; configs_test.go cluster_test.go security_test.go several
+//	coordinators/ groups and transactions, by random scripts
 package differential
