@@ -10,21 +10,29 @@ import (
 	"github.com/chronik-stream/chronik/logstore/vfs"
 )
 
-// VerifyDir checks a stopped data directory: every segment against its seal or
-// its batches' CRCs, and the journal after an unclean stop. It takes the
-// directory's lock, changes nothing, reads at most rate bytes a second (0: no
-// bound) and reports damage as it is found. Bytes behind a log's last proof of
-// durability are counted, not judged: the next start decides about them.
+// VerifyDir checks a data directory: every segment against its seal or its
+// batches' CRCs. It takes the lock of a directory that no broker has, changes
+// nothing, reads at most rate bytes a second (0: no bound) and reports damage as
+// it is found. Bytes behind a log's last proof of durability are counted, not
+// judged: the next start decides about them.
+//
+// Of a directory that a broker has it checks the sealed segments, which do not
+// change any more, and counts the bytes of the others as unproven. A segment may
+// be deleted or replaced meanwhile, so damage there is what two passes found.
 func VerifyDir(disk vfs.FS, dir string, rate int64, stop <-chan struct{}, found func(Damage)) (sum Verified, err error) {
 	if _, err := disk.Stat(filepath.Join(dir, fileFormat)); err != nil {
 		return sum, fmt.Errorf("%s is no data directory: %w", dir, err)
 	}
-	lock, err := disk.Lock(filepath.Join(dir, fileLock))
-	if err != nil {
-		return sum, fmt.Errorf("data directory %s is in use; ask the running broker to verify: %w", dir, err)
-	}
-	defer func() { err = errors.Join(err, lock.Unlock()) }()
 	v := &dirCheck{disk: disk, dir: dir, logs: filepath.Join(dir, "logs"), pace: (&pacer{rate: rate, stop: stop}).take, found: found, sum: &sum}
+	lock, err := disk.Lock(filepath.Join(dir, fileLock))
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		v.live = true
+	case err != nil:
+		return sum, fmt.Errorf("lock data directory %s: %w", dir, err)
+	default:
+		defer func() { err = errors.Join(err, lock.Unlock()) }()
+	}
 	return sum, v.run()
 }
 
@@ -38,6 +46,7 @@ type dirCheck struct {
 	sum   *Verified
 	ends  map[logKey]logEntry // from the checkpoint
 	clean bool
+	live  bool // a broker has the directory
 }
 
 func (v *dirCheck) run() error {
@@ -46,7 +55,9 @@ func (v *dirCheck) run() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("look for the clean-stop marker: %w", err)
 	}
-	if err := v.readEnds(); err != nil {
+	if v.live {
+		v.ends = nil // it moves while we read
+	} else if err := v.readEnds(); err != nil {
 		return err
 	}
 	entries, err := v.disk.ReadDir(v.logs)
@@ -58,7 +69,7 @@ func (v *dirCheck) run() error {
 		if !ok || !e.IsDir() {
 			continue
 		}
-		if err := v.log(topic, partition); err != nil {
+		if err := v.log(topic, partition); err != nil && !(v.live && isMissing(err)) {
 			return err
 		}
 	}
@@ -115,7 +126,11 @@ func (v *dirCheck) log(topic string, partition int32) error {
 		return fmt.Errorf("read directory of a log: %w", err)
 	}
 	var bases []int64
+	sealed := map[int64]bool{}
 	for _, e := range entries {
+		if base, ok := parseSegmentName(e.Name(), suffixSeal); ok {
+			sealed[base] = true
+		}
 		if base, ok := parseSegmentName(e.Name(), suffixLog); ok {
 			bases = append(bases, base)
 		}
@@ -133,7 +148,13 @@ func (v *dirCheck) log(topic string, partition int32) error {
 		case known && base > entry.base, !known && !v.clean && i == len(bases)-1:
 			proven = 0
 		}
-		if err := v.segment(topic, partition, id, filepath.Join(path, segmentName(base, "")), base, next, proven); err != nil {
+		name := filepath.Join(path, segmentName(base, ""))
+		if v.live {
+			err = v.liveSegment(topic, partition, id, name, base, next, sealed[base])
+		} else {
+			err = v.segment(topic, partition, id, name, base, next, proven, v.found)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -146,7 +167,41 @@ func (v *dirCheck) log(topic string, partition int32) error {
 	return nil
 }
 
-func (v *dirCheck) segment(topic string, partition int32, id TopicID, path string, base, next, proven int64) error {
+// liveSegment checks a segment of a running broker, twice when it looks damaged.
+func (v *dirCheck) liveSegment(topic string, partition int32, id TopicID, path string, base, next int64, sealed bool) error {
+	if !sealed {
+		info, err := v.disk.Stat(path + suffixLog)
+		if err == nil {
+			v.sum.Unproven += info.Size()
+		} else if !isMissing(err) {
+			return fmt.Errorf("look at a segment: %w", err)
+		}
+		return nil
+	}
+	var seen []Damage
+	before := *v.sum
+	for range 2 {
+		*v.sum, seen = before, seen[:0]
+		err := v.segment(topic, partition, id, path, base, next, -1, func(d Damage) { seen = append(seen, d) })
+		if isMissing(err) || (len(seen) > 0 && errors.Is(seen[0].Err, fs.ErrNotExist)) {
+			*v.sum = before
+			return nil // deleted or replaced; what came instead is of another pass
+		}
+		if err != nil || len(seen) == 0 {
+			return err
+		}
+		if _, err := v.disk.Stat(path + suffixSeal); isMissing(err) {
+			*v.sum = before
+			return nil
+		}
+	}
+	for _, d := range seen {
+		v.found(d)
+	}
+	return nil
+}
+
+func (v *dirCheck) segment(topic string, partition int32, id TopicID, path string, base, next, proven int64, found func(Damage)) error {
 	f, err := v.disk.OpenRead(path + suffixLog)
 	if err != nil {
 		return fmt.Errorf("open segment: %w", err)
@@ -169,7 +224,7 @@ func (v *dirCheck) segment(topic string, partition int32, id TopicID, path strin
 		disk: v.disk, path: path, log: f, base: base, size: size, next: next, pace: v.pace, sum: v.sum,
 		found: func(d Damage) {
 			d.Topic, d.Partition, d.ID = topic, partition, id
-			v.found(d)
+			found(d)
 		},
 	}
 	return c.run()

@@ -29,9 +29,6 @@ func TestDumpAndVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	client.Close()
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
 	run := func(args ...string) (string, error) {
 		var out bytes.Buffer
 		cmd := newRootCommand()
@@ -39,6 +36,12 @@ func TestDumpAndVerify(t *testing.T) {
 		cmd.SetOut(&out)
 		err := cmd.ExecuteContext(t.Context())
 		return out.String(), err
+	}
+	if out, err := run("verify", "--data-dir", dir); err != nil {
+		t.Fatalf("of a running broker: %v\n%s", err, out)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
 	}
 	logs, err := filepath.Glob(filepath.Join(dir, "logs", "t-0", "*.log"))
 	if err != nil || len(logs) != 1 {

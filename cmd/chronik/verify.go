@@ -15,11 +15,11 @@ func newVerifyCommand() *cobra.Command {
 	var rate string
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Check the data directories of a stopped broker",
-		Long: `Read every segment of a stopped broker's data directories and hold it against its
-seal and its batches' checksums. Nothing is changed. Damage is named by topic,
-partition and offsets, and the exit code is 1. A running broker checks its own
-directories in the background.`,
+		Short: "Check data directories",
+		Long: `Read every segment of data directories and hold it against its seal and its batches'
+checksums. Nothing is changed. Damage is named by topic, partition and offsets, and the
+exit code is 1. Of a running broker's directory only closed segments are checked; the
+bytes of the others are counted as unproven.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var perSecond int64
