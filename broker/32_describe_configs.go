@@ -117,7 +117,7 @@ func configEntry(r *kmsg.DescribeConfigsRequest, res cluster.Resource, key strin
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
 	c.Name, c.IsSensitive = key, v.Def.Sensitive()
 	c.Source, c.IsDefault = kmsg.ConfigSource(v.Source), v.Source == cluster.SourceDefault
-	c.ReadOnly = res.Type == cluster.ResourceBroker && v.Def.Dynamic == cluster.ReadOnly
+	c.ReadOnly = res.Type == cluster.ResourceBroker && !v.Def.Changes()
 	c.ConfigType = kmsg.ConfigType(v.Def.Type)
 	if !v.Null && !c.IsSensitive {
 		c.Value = &v.Value

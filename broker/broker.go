@@ -48,6 +48,7 @@ type Broker struct {
 	apis      *registry
 	topics    topics
 	workers   workers
+	accepts   acceptRate
 	sessions  fetchSessions
 	telemetry telemetry
 	tracer    *tracer
@@ -91,6 +92,8 @@ func (b *Broker) start() error {
 		MaxConnections:      int(b.limit(limitConnections)),
 		MaxConnectionsPerIP: int(b.limit(limitConnectionsIP)),
 		InFlightBytes:       b.limit(limitInFlightBytes),
+		SocketSendBuffer:    int(o.number("socket.send.buffer.bytes")),
+		SocketReceiveBuffer: int(o.number("socket.receive.buffer.bytes")),
 		IdleTimeout:         idleTimeout(b.static),
 		Admit:               b.security.admit,
 		HandshakeFailed:     b.security.handshakeFailed,
@@ -140,12 +143,12 @@ func (b *Broker) start() error {
 	if err := b.recover(); err != nil {
 		return err
 	}
+	b.workers.init()
 	b.cluster.Subscribe(func(_, _ *cluster.Image) { b.readSettings() })
 	b.readSettings()
 	if err := b.security.open(); err != nil {
 		return err
 	}
-	b.workers.start(b, int(b.limit(limitWorkers)))
 	b.startGroups()
 	b.startTransactions()
 	b.server.Serve()

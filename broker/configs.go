@@ -123,10 +123,13 @@ func apply(image *cluster.Image, res cluster.Resource, old map[string]string, ed
 		maps.Copy(next, old)
 	}
 	for _, e := range edits {
-		if err := cluster.CheckScope(res, e.key); err != nil {
+		def := cluster.FindConfig(res.Type, e.key)
+		// What Kafka changes at run time and Chronik does not can still be
+		// deleted: tools tidy up so.
+		tidy := e.op == opDelete && def != nil && def.Dynamic != cluster.ReadOnly
+		if err := cluster.CheckScope(res, e.key); err != nil && !tidy {
 			return nil, err
 		}
-		def := cluster.FindConfig(res.Type, e.key)
 		switch e.op {
 		case opDelete:
 			delete(next, e.key)

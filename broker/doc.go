@@ -28,7 +28,7 @@
 //
 // # File map
 //
-//	broker.go goroutine.go options.go listeners.go settings.go storeoptions.go
+//	broker.go goroutine.go options.go listeners.go settings.go storeoptions.go accept_rate.go
 //	                    starting, stopping, configuration
 //	registry.go request.go session.go loop.go worker.go
 //	                    what is served, and the way of a request

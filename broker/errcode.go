@@ -102,6 +102,7 @@ var logCodes = []struct {
 	{logstore.ErrCoordinatorFenced, errTransactionCoordFenced},
 	{logstore.ErrOutOfRange, errOffsetOutOfRange},
 	{logstore.ErrOffline, errStorage},
+	{logstore.ErrCordoned, errInvalidReplicationFactor},
 	{logstore.ErrReadOnly, errStorage},
 	{logstore.ErrDamaged, errStorage},
 	{logstore.ErrClosed, errNotLeaderOrFollower},

@@ -359,15 +359,15 @@ func (s *security) expireTokens() {
 }
 
 // admit is netloop's question about a new connection: connection_creation_rate
-// of its address (KIP-612).
+// of its address and max.connection.creation.rate of all (KIP-612).
 func (s *security) admit(_ string, ip netip.Addr) (time.Duration, error) {
-	if !s.quotas.Any(auth.QuotaConnections) {
-		return 0, nil
+	now := time.Now()
+	if s.quotas.Any(auth.QuotaConnections) {
+		if wait := s.quotas.Connection(ip, now); wait > 0 {
+			return wait, errConnectionRate
+		}
 	}
-	if wait := s.quotas.Connection(ip, time.Now()); wait > 0 {
-		return wait, errConnectionRate
-	}
-	return 0, nil
+	return s.b.accepts.next(now), nil
 }
 
 var errConnectionRate = errors.New("broker: the address connects more often than connection_creation_rate allows")

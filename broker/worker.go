@@ -14,14 +14,26 @@ type workers struct {
 	cond    *sync.Cond
 	queue   []*request // mu; a ring would save nothing at this rate
 	closed  bool       // mu
+	want    int        // mu; how many there should be
+	have    int        // mu
 	depth   atomic.Int64
 	running atomic.Int64
 }
 
-func (w *workers) start(b *Broker, n int) {
-	w.cond = sync.NewCond(&w.mu)
-	for i := range n {
-		b.background(fmt.Sprintf("worker %d", i), w.loop)
+func (w *workers) init() { w.cond = sync.NewCond(&w.mu) }
+
+// resize makes the workers n: more begin at once, and what there is too much of
+// ends when it has nothing under way. Any goroutine.
+func (w *workers) resize(b *Broker, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
+	w.want = n
+	w.cond.Broadcast()
+	for ; w.have < n; w.have++ {
+		b.background(fmt.Sprintf("worker %d", w.have), w.loop)
 	}
 }
 
@@ -42,10 +54,12 @@ func (w *workers) submit(rq *request) {
 func (w *workers) loop() {
 	for {
 		w.mu.Lock()
-		for len(w.queue) == 0 && !w.closed {
+		for len(w.queue) == 0 && !w.closed && w.have <= w.want {
 			w.cond.Wait()
 		}
-		if len(w.queue) == 0 {
+		if len(w.queue) == 0 || !w.closed && w.have > w.want {
+			w.have--
+			w.cond.Signal() // what woke this one may have been meant for another
 			w.mu.Unlock()
 			return
 		}

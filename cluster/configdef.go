@@ -37,10 +37,17 @@ type ConfigDef struct {
 	// nearest first. For a broker key they are the keys of the same meaning in
 	// other units, itself included, the strongest first.
 	Synonyms []string
-	// Unused marks a key of Kafka's that means nothing here: it is accepted, so
-	// that a Kafka broker's file starts Chronik unchanged, and has no effect.
+	// Unused marks a key of Kafka's that means nothing here: it is accepted in a
+	// file, so that a Kafka broker's starts Chronik unchanged, and has no effect.
+	// At run time it is refused.
 	Unused bool
+	// AtStart marks a key that Kafka changes at run time and Chronik reads at
+	// its start only.
+	AtStart bool
 }
+
+// Changes reports whether a broker key can be changed at run time.
+func (d *ConfigDef) Changes() bool { return d.Dynamic != ReadOnly && !d.Unused && !d.AtStart }
 
 // Sensitive reports whether the value must never be shown.
 func (d *ConfigDef) Sensitive() bool { return d.Type == TypePassword }
@@ -122,6 +129,10 @@ var listenerKeys = []string{
 	"connections.max.idle.ms", "connections.max.reauth.ms", "max.connection.creation.rate", "max.connections",
 	"num.network.threads", "principal.builder.class",
 }
+
+// forAllListeners are those of them whose prefixed form is read and has no
+// effect of its own.
+var forAllListeners = []string{"max.connection.creation.rate", "max.connections"}
 
 // listenerKey splits the listener's name and mechanism off a key. ok is false
 // for a key without the prefix and for one that cannot differ by listener.

@@ -233,6 +233,7 @@ func (e *InvalidRecords) Unwrap() error { return e.Err }
 // What Append, Read and the queries answer. broker maps them to Kafka's codes.
 var (
 	ErrBusy               = errors.New("logstore: the commit queue is full; append again when it has drained")
+	ErrCordoned           = errors.New("logstore: every data directory is cordoned; take one off Tuning.Cordoned")
 	ErrOffline            = errors.New("logstore: the data directory is offline after an I/O error")
 	ErrDiskFull           = errors.New("logstore: free space is below the reserve; appends of clients are refused")
 	ErrClosed             = errors.New("logstore: the log is closed or deleted")

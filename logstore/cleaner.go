@@ -122,7 +122,7 @@ func (c *cleaner) one(now int64, stop <-chan struct{}) (did bool, err error) {
 }
 
 func (c *cleaner) compact(d *dirtyLog, now int64, stop <-chan struct{}) error {
-	opt := &c.store.opt.Upkeep
+	opt := c.store.tuning.Load()
 	began := time.Now()
 	run := &compaction{
 		log: d.log, plan: *d, now: now,

@@ -150,7 +150,7 @@ func (d *dir) tidy(now int64) {
 			continue
 		}
 		l.mu.Lock()
-		if n := l.prod.expire(now - d.store.opt.ProducerExpiration.Milliseconds()); n > 0 {
+		if n := l.prod.expire(now - d.store.tuning.Load().ProducerExpiration.Milliseconds()); n > 0 {
 			l.markDirty()
 		}
 		l.direct.Store(false)

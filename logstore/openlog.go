@@ -139,15 +139,25 @@ func (d *dir) adopt(path string, id TopicID) error {
 	return errors.Join(writePartitionMetadata(d.store.fs, path, id), d.store.fs.SyncDir(path))
 }
 
-// create makes a partition in the directory with the fewest.
+// create makes a partition in the directory with the fewest, of those that are
+// not cordoned.
 func (s *Store) create(spec LogSpec) (*Log, error) {
 	var best *dir
+	cordoned := s.tuning.Load().Cordoned
+	all := true
 	for _, d := range s.dirs {
+		if slices.Contains(cordoned, d.path) {
+			continue
+		}
+		all = false
 		if !d.offline.Load() && (best == nil || d.count() < best.count()) {
 			best = d
 		}
 	}
-	if best == nil {
+	switch {
+	case all:
+		return nil, ErrCordoned
+	case best == nil:
 		return nil, ErrOffline
 	}
 	l := newLog(s, best, spec)

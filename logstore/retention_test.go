@@ -154,6 +154,48 @@ func TestUpkeepRunsByTheClock(t *testing.T) {
 	})
 }
 
+// Tuning: a cleaner that was off begins when it is asked for, more follow, and
+// they rest when it is switched off. Retention does not wait its whole interval
+// for its first look.
+func TestTuningChangesUpkeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newStage(t, func(o *Options) { o.Upkeep.RetentionEvery = time.Hour })
+		old := r.log(stageSpec("old", func(c *LogConfig) { c.RetentionMs = 1000 }))
+		dirty := r.log(stageSpec("dirty", compacted(nil)))
+		r.ready()
+		dirtyAgain := func() {
+			r.append(dirty, testBatch{ts: 1, records: []string{"k", "1"}}.bytes(t))
+			r.append(dirty, testBatch{ts: 1, records: []string{"k", "2"}}.bytes(t))
+			r.must(dirty.Roll(1))
+			r.append(dirty, testBatch{ts: 1, records: []string{"k", "3"}}.bytes(t))
+		}
+		compactions := func(what string, want uint64) {
+			t.Helper()
+			if st := r.store.Upkeep(); st.Compactions != want {
+				t.Errorf("%s: %d compactions, want %d", what, st.Compactions, want)
+			}
+		}
+		r.append(old, testBatch{ts: 1, records: []string{"k", "v"}}.bytes(t))
+		dirtyAgain()
+		wait(time.Minute)
+		if o := old.Offsets(); o.LogStart != 1 {
+			t.Errorf("the old log starts at %d a minute after the start", o.LogStart)
+		}
+		compactions("without a cleaner", 0)
+		r.store.Tune(Tuning{CleanerThreads: 2, CleanerBackoff: time.Second})
+		wait(time.Minute)
+		compactions("with two", 1)
+		r.store.Tune(Tuning{CleanerThreads: -1})
+		dirtyAgain()
+		wait(time.Minute)
+		compactions("switched off", 1)
+		r.store.Tune(Tuning{CleanerThreads: 1})
+		wait(time.Minute)
+		compactions("switched on", 2)
+		r.close()
+	})
+}
+
 func wait(d time.Duration) { <-time.After(d) }
 
 func TestPacerHoldsTheRate(t *testing.T) {

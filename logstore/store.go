@@ -26,6 +26,7 @@ type Store struct {
 	stats    counters
 	upkeep   upkeep
 	watchdog watchdog
+	tuning   atomic.Pointer[Tuning] // never nil
 	ready    atomic.Bool
 	closed   atomic.Bool
 
@@ -87,6 +88,8 @@ func Open(o Options) (*Store, error) {
 		opt: o, fs: o.FS, logger: o.Logger, files: newFileCache(o.MaxOpenFiles),
 		logs: map[logKey]*Log{}, busy: map[string]bool{},
 	}
+	s.tuning.Store(&Tuning{CleanerThreads: o.Upkeep.CleanerThreads, CleanerMapBytes: o.Upkeep.CleanerMapBytes, CleanerRate: o.Upkeep.CleanerRate,
+		CleanerBackoff: o.Upkeep.CleanerBackoff, ProducerExpiration: o.ProducerExpiration})
 	var failed []error
 	for _, path := range o.Dirs {
 		path = filepath.Clean(path)

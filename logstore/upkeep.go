@@ -16,6 +16,9 @@ type UpkeepOptions struct {
 	// RetentionEvery is how often retention is looked at: Kafka's
 	// log.retention.check.interval.ms. Default 5 min.
 	RetentionEvery time.Duration
+	// InitialDelay is when it is looked at for the first time, unless
+	// RetentionEvery is sooner: Kafka's log.initial.task.delay.ms. Default 30 s.
+	InitialDelay time.Duration
 	// CleanerThreads is how many logs are compacted at a time
 	// (log.cleaner.threads). Default 1; -1 turns compaction off.
 	CleanerThreads int
@@ -41,6 +44,7 @@ type UpkeepOptions struct {
 
 func (o UpkeepOptions) withDefaults() UpkeepOptions {
 	setDefault(&o.RetentionEvery, 5*time.Minute)
+	setDefault(&o.InitialDelay, 30*time.Second)
 	setDefault(&o.CleanerThreads, 1)
 	setDefault(&o.CleanerMapBytes, 128<<20)
 	setDefault(&o.CleanerRate, 64<<20)
@@ -48,6 +52,33 @@ func (o UpkeepOptions) withDefaults() UpkeepOptions {
 	setDefault(&o.ScrubRate, 8<<20)
 	setDefault(&o.ScrubEvery, 7*24*time.Hour)
 	return o
+}
+
+// Tuning is what of a store's options can be changed while it runs.
+type Tuning struct {
+	// CleanerThreads, CleanerMapBytes, CleanerRate and CleanerBackoff replace
+	// those of UpkeepOptions; a compaction that runs ends as it began.
+	CleanerThreads  int
+	CleanerMapBytes int64
+	CleanerRate     int64
+	CleanerBackoff  time.Duration
+	// ProducerExpiration replaces that of Options.
+	ProducerExpiration time.Duration
+	// Cordoned are the data directories that get no new partition.
+	Cordoned []string
+}
+
+// Tune changes the store's tuning; zero values are left as they are, but for
+// Cordoned, which is always replaced. Any goroutine, at any time.
+func (s *Store) Tune(t Tuning) {
+	now := s.tuning.Load()
+	setDefault(&t.CleanerThreads, now.CleanerThreads)
+	setDefault(&t.CleanerMapBytes, now.CleanerMapBytes)
+	setDefault(&t.CleanerRate, now.CleanerRate)
+	setDefault(&t.CleanerBackoff, now.CleanerBackoff)
+	setDefault(&t.ProducerExpiration, now.ProducerExpiration)
+	s.tuning.Store(&t)
+	s.upkeep.hire()
 }
 
 // UpkeepStats is a snapshot of what upkeep did since the store was opened.
@@ -69,6 +100,11 @@ type upkeep struct {
 	cleaner *cleaner
 	quit    chan struct{}
 	wg      sync.WaitGroup
+	// hired is the number of cleaner goroutines; hiring guards it and lets none
+	// begin once quit is closed.
+	hiring  sync.Mutex
+	hired   int
+	started bool
 	// idle holds when a log's retention need next be looked at; the retention
 	// goroutine's own.
 	idle map[*Log]idleLog
@@ -92,17 +128,37 @@ func (u *upkeep) start(s *Store) {
 	u.cleaner = newCleaner(s)
 	u.cleaner.load()
 	opt := &s.opt.Upkeep
-	u.goLoop("retention", opt.RetentionEvery, func() time.Duration {
+	u.goLoop("retention", min(opt.InitialDelay, opt.RetentionEvery), func() time.Duration {
 		u.expireAll(s.nowMs())
 		return opt.RetentionEvery
 	})
-	for range max(opt.CleanerThreads, 0) {
-		u.goLoop("cleaner", opt.CleanerBackoff, func() time.Duration { return u.cleanOne(s.nowMs()) })
-	}
+	u.hiring.Lock()
+	u.started = true
+	u.hiring.Unlock()
+	u.hire()
 	if opt.ScrubRate > 0 {
 		u.goLoop("scrub", time.Minute, func() time.Duration {
 			u.scrubAll()
 			return opt.ScrubEvery
+		})
+	}
+}
+
+// hire starts the cleaner goroutines that the tuning asks for and are not there
+// yet. One that there are too many of rests.
+func (u *upkeep) hire() {
+	u.hiring.Lock()
+	defer u.hiring.Unlock()
+	if !u.started || u.stopping() {
+		return
+	}
+	for ; u.hired < u.store.tuning.Load().CleanerThreads; u.hired++ {
+		number := u.hired
+		u.goLoop("cleaner", u.store.tuning.Load().CleanerBackoff, func() time.Duration {
+			if t := u.store.tuning.Load(); number >= t.CleanerThreads {
+				return t.CleanerBackoff
+			}
+			return u.cleanOne(u.store.nowMs())
 		})
 	}
 }
@@ -112,7 +168,9 @@ func (u *upkeep) stop() {
 	if u.quit == nil {
 		return
 	}
+	u.hiring.Lock()
 	close(u.quit)
+	u.hiring.Unlock()
 	u.wg.Wait()
 }
 
@@ -213,7 +271,7 @@ func (u *upkeep) cleanOne(now int64) time.Duration {
 	if did && err == nil {
 		return 0
 	}
-	return u.store.opt.Upkeep.CleanerBackoff
+	return u.store.tuning.Load().CleanerBackoff
 }
 
 // Upkeep is a snapshot of the background work; it may be taken at any time.
@@ -261,3 +319,6 @@ func sortOffsets(lines []partitionOffset) {
 		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
 	})
 }
+
+// Tuning is what is in force. Any goroutine.
+func (s *Store) Tuning() Tuning { return *s.tuning.Load() }

@@ -31,6 +31,9 @@ type Server struct {
 
 	// maxConnections and maxPerIP are the limits in force; see SetMaxConnections.
 	maxConnections, maxPerIP atomic.Int64
+	// ipLimits are the addresses whose limit differs from maxPerIP; the map is
+	// never changed.
+	ipLimits atomic.Pointer[map[netip.Addr]int]
 
 	running       sync.WaitGroup // loops, acceptor, workers and TLS goroutines
 	fatal         chan error     // capacity 1
@@ -74,7 +77,7 @@ func newServer(o Options) *Server {
 		drained:       make(chan struct{}, 1),
 		acceptorEnded: make(chan struct{}),
 	}
-	s.SetMaxConnections(o.MaxConnections, o.MaxConnectionsPerIP)
+	s.SetMaxConnections(o.MaxConnections, o.MaxConnectionsPerIP, nil)
 	s.shakes.srv = s
 	s.shakes.timer.Fire = s.shakes.shed
 	s.cold = newColdReaders(s)
@@ -198,10 +201,13 @@ func (s *Server) waitDrained(deadline time.Time) error {
 }
 
 // SetMaxConnections replaces Options.MaxConnections and MaxConnectionsPerIP for
-// connections that come from now on. Any goroutine.
-func (s *Server) SetMaxConnections(all, perIP int) {
+// connections that come from now on; exceptions are addresses with a limit of
+// their own, of which 0 lets none in. The map is the server's from here. Any
+// goroutine.
+func (s *Server) SetMaxConnections(all, perIP int, exceptions map[netip.Addr]int) {
 	s.maxConnections.Store(int64(all))
 	s.maxPerIP.Store(int64(perIP))
+	s.ipLimits.Store(&exceptions)
 }
 
 // admitConn counts a connection in, or refuses it.
@@ -211,7 +217,11 @@ func (s *Server) admitConn(ip netip.Addr) bool {
 	}
 	s.ipMu.Lock()
 	defer s.ipMu.Unlock()
-	if limit := int(s.maxPerIP.Load()); limit > 0 && s.perIP[ip] >= limit {
+	limit, own := (*s.ipLimits.Load())[ip]
+	if !own {
+		limit = int(s.maxPerIP.Load())
+	}
+	if (own || limit > 0) && s.perIP[ip] >= limit {
 		return false
 	}
 	s.perIP[ip]++

@@ -150,11 +150,12 @@ func sarama(module, version, speaks string) func(*matrix) ([]string, error) {
 	}
 }
 
-// kafkajs installs it with the codecs that others wrote for it.
+// kafkajs installs it with the codecs that others wrote for it; the one for zstd
+// does not build on a Node of today.
 func kafkajs(version string) func(*matrix) ([]string, error) {
 	return func(m *matrix) ([]string, error) {
 		dir, err := m.install("kafkajs-"+version, func(dir string) error {
-			return run(dir, "npm", "install", "--silent", "--no-fund", "--no-audit", "kafkajs@"+version, "kafkajs-snappy", "kafkajs-lz4", "@kafkajs/zstd")
+			return run(dir, "npm", "install", "--loglevel=error", "--no-fund", "--no-audit", "kafkajs@"+version, "kafkajs-snappy", "kafkajs-lz4")
 		})
 		return []string{"sh", "-c", `cd "$0" && exec node "$1" "$2"`, dir, filepath.Join(m.here, "scripts/client.mjs"), "BOOTSTRAP"}, err
 	}

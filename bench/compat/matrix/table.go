@@ -199,8 +199,8 @@ func otherRows() []row {
 		return row{client: "kafkajs", version: version, speaks: "its own", install: kafkajs(version)}
 	}
 	return []row{
-		js("1.16.0").current(),
-		js("2.2.4").current(),
+		js("1.16.0").format2(),
+		js("2.2.4").format2(),
 		k("0.9.0.1").format0(toLZ4).withoutTime(),
 		k("0.10.0.0").current().speaking(asks).withoutTime(),
 		k("auto").current().withoutTime(),
