@@ -10,7 +10,7 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash verify-crash attack compat compat-native compat-matrix conformance differential acl-differential bench bench-compare bench-compare-more bench-diff clean
+.PHONY: help build run test test-fast race lint fuzz crash verify-crash attack compat compat-native compat-matrix compaction conformance differential acl-differential bench bench-compare bench-compare-more bench-diff clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -65,6 +65,9 @@ conformance: ## every version of every API against a live broker: answers, bytes
 
 acl-differential: build ## the same random ACLs and requests to Apache Kafka and to Chronik; fails where they refuse differently
 	bench/compat/acls/run -v
+
+compaction: build ## Apache Kafka's LogCompactionTester against bin/chronik
+	CHRONIK_SLOW=1 bench/compat/run '^compaction$$'
 
 differential: build ## the same requests to Apache Kafka and to Chronik; fails on a difference that its FINDINGS.md does not explain
 	bench/compat/differential/run

@@ -26,6 +26,9 @@ var explained = []*explanation{
 			"before, at the next change", 0},
 	{regexp.MustCompile(`(?s)JoinGroup .*Kafka: +\.ErrorCode = 0\n.*LeaderID = [^\n]+\n.*Chronik: +\.ErrorCode = 0\n.*LeaderID = [^\n]+\n`),
 		"when the leader is gone Kafka takes whichever member a hash map has first (ClassicGroup.remove); here it is the one that was in longest", 0},
+	{regexp.MustCompile(`(?s)ConsumerGroupDescribe .*Kafka: .*AssignorName = (uniform, .*Chronik: .*AssignorName = range|range, .*Chronik: .*AssignorName = uniform)`),
+		"as many members prefer the one assignor as the other: Kafka takes the one that a hash map has first " +
+			"(ConsumerGroup.computePreferredServerAssignor); here the first by name", 0},
 	{regexp.MustCompile(`(?s)DescribeTransactions v0 wait .*Kafka: .*State = Prepare.*Chronik: .*State = Complete`),
 		"a plain batch with a newer epoch than the coordinator's has the marker refused: Kafka gives up sending it and leaves the " +
 			"transaction prepared (TransactionMarkerRequestCompletionHandler); here the partition needs no marker, and it ends", 0},
