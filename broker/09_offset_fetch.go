@@ -79,11 +79,12 @@ func (rq *request) fetchGroupOffsets(g *kmsg.OffsetFetchRequestGroup, stable boo
 		}
 		g.Topics = kept
 	}
+	could := rq.s.asNow()
 	rq.coordinator().OffsetFetchGroup(rq.client(), rq.version, g, stable, func(out *kmsg.OffsetFetchResponseGroup) {
 		if all {
 			kept := out.Topics[:0]
 			for _, t := range out.Topics {
-				if may(t.Topic, t.TopicID) {
+				if n := rq.topicName(t.Topic, t.TopicID); n == "" || could(auth.OpDescribe, auth.ResTopic, n) {
 					kept = append(kept, t)
 				}
 			}

@@ -21,9 +21,13 @@ func handleDescribeGroups(rq *request, r *kmsg.DescribeGroupsRequest) kmsg.Respo
 			done(&g)
 			return
 		}
+		var allowed int32
+		if r.IncludeAuthorizedOperations {
+			allowed = rq.operations(auth.ResGroup, id, groupOperations)
+		}
 		rq.coordinator().DescribeGroup(rq.client(), rq.version, id, func(g *kmsg.DescribeGroupsResponseGroup) {
 			if r.IncludeAuthorizedOperations && g.ErrorCode == errNone {
-				g.AuthorizedOperations = rq.operations(auth.ResGroup, id, groupOperations)
+				g.AuthorizedOperations = allowed
 			}
 			done(g)
 		})

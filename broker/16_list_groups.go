@@ -15,11 +15,12 @@ var listGroupsAPI = api{
 
 func handleListGroups(rq *request, r *kmsg.ListGroupsRequest) kmsg.Response {
 	all := rq.could(auth.OpDescribe, auth.ResCluster, auth.ClusterName)
+	could := rq.s.asNow()
 	rq.coordinator().ListGroups(rq.client(), r, func(resp *kmsg.ListGroupsResponse) {
 		if !all {
 			kept := resp.Groups[:0]
 			for _, g := range resp.Groups {
-				if rq.could(auth.OpDescribe, auth.ResGroup, g.Group) {
+				if could(auth.OpDescribe, auth.ResGroup, g.Group) {
 					kept = append(kept, g)
 				}
 			}

@@ -20,12 +20,17 @@ func handleConsumerGroupDescribe(rq *request, r *kmsg.ConsumerGroupDescribeReque
 			done(refuseDescribe(id, errGroupAuthorization, "Group authorization failed."))
 			return
 		}
+		could := rq.s.asNow()
+		var allowed int32
+		if r.IncludeAuthorizedOperations {
+			allowed = rq.operations(auth.ResGroup, id, groupOperations)
+		}
 		rq.coordinator().ConsumerGroupDescribe(rq.client(), id, func(g *kmsg.ConsumerGroupDescribeResponseGroup) {
-			if g.ErrorCode == errNone && !rq.mayMembers(g) {
+			if g.ErrorCode == errNone && !mayMembers(could, g) {
 				g = refuseDescribe(id, errTopicAuthorization, "The described group uses topics that the client is not authorized to describe.")
 			}
 			if r.IncludeAuthorizedOperations && g.ErrorCode == errNone {
-				g.AuthorizedOperations = rq.operations(auth.ResGroup, id, groupOperations)
+				g.AuthorizedOperations = allowed
 			}
 			done(g)
 		})
@@ -46,15 +51,12 @@ func refuseDescribe(id string, code errCode, why string) *kmsg.ConsumerGroupDesc
 }
 
 // mayMembers reports whether the client may describe every topic of a group.
-func (rq *request) mayMembers(g *kmsg.ConsumerGroupDescribeResponseGroup) bool {
-	if !rq.s.b.auth.Enabled() {
-		return true
-	}
+func mayMembers(could func(auth.Operation, auth.ResourceType, string) bool, g *kmsg.ConsumerGroupDescribeResponseGroup) bool {
 	for i := range g.Members {
 		m := &g.Members[i]
 		for _, list := range [][]kmsg.AssignmentTopicPartition{m.Assignment.TopicPartitions, m.TargetAssignment.TopicPartitions} {
 			for _, tp := range list {
-				if !rq.mayTopic(auth.OpDescribe, tp.Topic) {
+				if !could(auth.OpDescribe, auth.ResTopic, tp.Topic) {
 					return false
 				}
 			}
