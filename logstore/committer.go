@@ -23,8 +23,10 @@ import (
 //
 // The obvious way, a timer that collects appends, adds the timer to every lone
 // append. Here a cycle takes what arrived during the last cycle's sync, so a
-// lone append waits for one sync and a thousand wait for one sync; company.go
-// has the one case where it waits for more.
+// lone append waits for one sync and a thousand wait for one sync. To wait up to
+// half a sync for those that were answered just now, so that clients with one
+// request in flight meet in one group, was tried: four of them gained nothing
+// that could be seen.
 //
 // One cycle: take the queue; sort its logs into journaled and direct; write
 // one group; hand out what waits for the write only; sync the journal and, in
@@ -91,7 +93,7 @@ type committer struct {
 
 	mu     sync.Mutex
 	queue  []entry // mu
-	ringAt int     // mu; the length of queue whose push rings, 0: none
+	asleep bool    // mu; the next push rings
 	closed bool    // mu
 	bell   vfs.Bell
 	ended  chan struct{}
@@ -111,7 +113,6 @@ type committer struct {
 	adv      []Advance
 	done     []Done
 	due      time.Time // when Interval's sync is due; zero: nothing to sync
-	company  company
 
 	jobs    chan *Log
 	workers int
@@ -173,18 +174,13 @@ func (c *committer) run() {
 
 // wait returns when there is work; false ends the goroutine.
 func (c *committer) wait() bool {
-	have, closed := c.await(0, 0)
-	if want, d := c.company.expect(have); want > have && !closed {
-		had := have
-		have, closed = c.await(want, d)
-		c.company.came(had, have, want)
-	}
+	have, closed := c.await(0)
 	for have == 0 && !closed {
 		d := time.Duration(-1)
 		if !c.due.IsZero() {
 			d = max(time.Until(c.due), 0)
 		}
-		have, closed = c.await(1, d)
+		have, closed = c.await(d)
 		if err := c.syncDue(); err != nil {
 			c.d.fail(err)
 		}
@@ -238,11 +234,9 @@ func (c *committer) cycle(batch []entry) error {
 		return err
 	}
 	c.finish(batch, true)
-	began := time.Now()
 	if err := c.makeDurable(wrote); err != nil {
 		return err
 	}
-	c.company.cycled(len(batch), time.Since(began))
 	// Before OnCommit tells: whoever met a full queue appends again from there,
 	// and nobody would tell him a second time.
 	c.release(batch)

@@ -87,8 +87,8 @@
 //	watermarks.go      log start, high watermark, last stable offset, log end
 //	epochs.go          leader-epoch-checkpoint
 //	queue.go           the bounded queue before the committer
-//	committer.go       group commit; company.go: whom a cycle waits for;
-//	                   direct.go: segments synced directly; diskcost.go: when
+//	committer.go       group commit; direct.go: segments synced directly;
+//	                   diskcost.go: when
 //	journal.go         the ring; journalformat.go: its bytes; journalread.go
 //	checkpoint.go      recovery points move up; checkpointfile.go: the file
 //	recovery.go        one log after an unclean stop

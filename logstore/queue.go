@@ -36,25 +36,26 @@ func (c *committer) unreserve(n int) {
 func (c *committer) push(e entry) {
 	c.mu.Lock()
 	c.queue = append(c.queue, e)
-	ring := len(c.queue) == c.ringAt
+	ring := c.asleep
+	c.asleep = false
 	c.mu.Unlock()
 	if ring {
 		c.bell.Ring()
 	}
 }
 
-// await sleeps until the queue has n entries, the committer is stopped, or d has
+// await sleeps until the queue has entries, the committer is stopped, or d has
 // passed unless d is negative; it may return early. It tells how many entries
 // there are. Committer only.
-func (c *committer) await(n int, d time.Duration) (have int, closed bool) {
+func (c *committer) await(d time.Duration) (have int, closed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.queue) < n && !c.closed {
-		c.ringAt = n
+	if len(c.queue) == 0 && !c.closed && d != 0 {
+		c.asleep = true
 		c.mu.Unlock()
 		c.bell.Wait(d)
 		c.mu.Lock()
-		c.ringAt = 0
+		c.asleep = false
 	}
 	return len(c.queue), c.closed
 }
