@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,7 +38,7 @@ func (rq *request) alter(res cluster.Resource, edits []configEdit, replace, vali
 		if err != nil {
 			rq.failed = true
 			// A value that a broker cannot have is an INVALID_REQUEST (ConfigAdminManager).
-			if res.Type == cluster.ResourceBroker && codeOf(err) == errInvalidConfig {
+			if res.Type == cluster.ResourceBroker && errors.Is(err, cluster.ErrConfigValue) {
 				err = refuse(errInvalidRequest, err.Error())
 			}
 		}

@@ -25,5 +25,6 @@
 //	findings.go   the table of what may differ
 //	differential_test.go  both brokers and the loop over versions; setup_test.go what they start from
 //	NN_*_test.go  cases, one API each; configs_test.go cluster_test.go security_test.go several
+//	unused_test.go what FINDINGS.md allows and nothing needs
 //	coordinators/ groups and transactions, by random scripts
 package differential
