@@ -87,6 +87,10 @@ bench-compare-more: build ## the same for long and rare loads: SASL_SSL, handsha
 	bench/peers/kafka/kafka setup $(WORK)/kafka
 	$(BIN) bench compare --more --kafka-dir $(WORK)/kafka --limit $(LIMIT_COMPARE) --into README.md --figures bench/figures $(COMPARE)
 
+.PHONY: bench-primitives
+bench-primitives: ## hashes and codecs with and without vectors, into README.md
+	bench/primitives README.md
+
 bench-diff: ## the benchmarks of the tree against REF's; fails on a significant loss above LIMIT (10) percent
 	bench/diff $(REF)
 

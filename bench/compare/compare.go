@@ -60,7 +60,7 @@ type Report struct {
 type Outcome struct {
 	Key, Title string
 	columns    []column
-	peers      []string            // keys; empty means all
+	meets      func(peer string) bool
 	samples    map[string][]sample // by peer key
 	failures   map[string][]string // by peer key, one a run that failed
 }

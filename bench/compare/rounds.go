@@ -90,7 +90,7 @@ func (m *measurement) startIdle(ctx context.Context, p Peer) (*instance, sample,
 }
 
 func newOutcome(c cell) *Outcome {
-	return &Outcome{Key: c.key, Title: c.title, columns: c.columns, peers: c.peers, samples: map[string][]sample{}, failures: map[string][]string{}}
+	return &Outcome{Key: c.key, Title: c.title, columns: c.columns, meets: c.meets, samples: map[string][]sample{}, failures: map[string][]string{}}
 }
 
 // outcomesOf are a cell's tables, one for each of its parts.
@@ -142,7 +142,7 @@ func (m *measurement) rounds(ctx context.Context, picked []cell) {
 	}
 	for key, why := range m.lost {
 		for _, out := range m.rep.Cells {
-			if len(out.samples[key])+len(out.failures[key]) == 0 {
+			if out.meets(key) && len(out.samples[key])+len(out.failures[key]) == 0 {
 				out.failures[key] = []string{why}
 			}
 		}
