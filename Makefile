@@ -77,9 +77,9 @@ bench: ## the in-process benchmarks
 
 WORK    ?= $(or $(CHRONIK_COMPAT_WORK),bench/compat/.work)
 COMPARE ?=
-LIMIT_COMPARE ?= 45m
+LIMIT_COMPARE ?= 47m
 
-bench-compare: build ## Apache Kafka and Chronik beside each other, within LIMIT_COMPARE (45m); writes README.md's figures (COMPARE='--short --duration 1s --warm 3s' for a short look)
+bench-compare: build ## Apache Kafka and Chronik beside each other, within LIMIT_COMPARE (47m); writes README.md's figures (COMPARE='--short --duration 1s --warm 3s' for a short look)
 	bench/peers/kafka/kafka setup $(WORK)/kafka
 	$(BIN) bench compare --kafka-dir $(WORK)/kafka --limit $(LIMIT_COMPARE) --into README.md --figures bench/figures $(COMPARE)
 

@@ -79,7 +79,7 @@ func produceCell(key, title string, columns []column, l bench.Load, peers ...str
 	return cell{key: key, title: title, columns: columns, peers: peers,
 		run: func(ctx context.Context, i *instance, topic string) ([]sample, error) {
 			l := l
-			l.Topic, l.Duration, l.Warmup = topic, i.o.Duration, i.o.warmup()
+			l.Topic, l.Duration, l.Warmup = topic, i.o.Duration, max(l.Warmup, i.o.warmup())
 			if err := prime(ctx, i.target(), topic, l.Partitions); err != nil {
 				return nil, err
 			}
@@ -103,7 +103,7 @@ func cells() []cell {
 		produceCell("thirtytwo", "32 producers, one request in flight each, one record of 1 KiB each, 6 partitions", closed,
 			bench.Load{Raw: true, Producers: 32, Partitions: 6, RecordSize: 1024}),
 		produceCell("bulk128", "Bulk: 1 KiB records in batches of 127 KiB, 6 producers with 5 requests in flight, 6 partitions", bulk,
-			bench.Load{Raw: true, Producers: 6, InFlight: 5, RawBatch: 127, Partitions: 6, RecordSize: 1000}),
+			bench.Load{Raw: true, Producers: 6, InFlight: 5, RawBatch: 127, Partitions: 6, RecordSize: 1000}, "kafka", "kafka-fsync", "commit", "os"),
 		produceCell("bulk16", "Bulk: 1 KiB records in batches of 15 KiB, the same", bulk,
 			bench.Load{Raw: true, Producers: 6, InFlight: 5, RawBatch: 15, Partitions: 6, RecordSize: 1000}, "kafka", "kafka-fsync", "commit", "os"),
 		{key: "consume", title: "Consume from the start, 1 KiB records, one kgo consumer (the client is the bound)", columns: []column{colRate, colMB, colCPU},
@@ -114,7 +114,7 @@ func cells() []cell {
 			}},
 		{key: "open10k", title: "10,000 records/s of 1 KiB (open loop), linger 0, 2 kgo producers and a consumer, 6 partitions",
 			columns: []column{colP50, colP99, colP999, {"e2e50", "end to end p50 ms", 2}, {"e2e99", "end to end p99 ms", 2}, colCores},
-			peers:   []string{"kafka", "kafka-fsync", "commit", "os"},
+			peers:   []string{"kafka", "commit", "os"},
 			run: func(ctx context.Context, i *instance, topic string) ([]sample, error) {
 				if err := prime(ctx, i.target(), topic, 6); err != nil {
 					return nil, err

@@ -45,12 +45,14 @@ func clientCells() []cell {
 	keyed := func(key string, producers int) cell {
 		return produceCell(key, fmt.Sprintf("%d kgo producers with random keys, 5,000 records/s of 1 KiB in all (open loop), linger 0, 16 partitions", producers),
 			[]column{colP50, colP99, colP999, colMax, colCores},
-			bench.Load{Producers: producers, Keys: "random", Rate: 5000, RecordSize: 1024, Partitions: 16}, "kafka", "commit", "os")
+			// Hundreds of clients take a while to connect.
+			bench.Load{Producers: producers, Keys: "random", Rate: 5000, RecordSize: 1024, Partitions: 16, Warmup: time.Second + time.Duration(producers)*10*time.Millisecond},
+			"kafka", "commit", "os")
 	}
 	return []cell{keyed("keyed50", 50), keyed("keyed400", 400),
 		produceCell("sixteen", "100,000 records/s of 256 B asked for (open loop), 16 batching producers (kgo, linger 5 ms), 6 partitions",
 			[]column{colRate, colP50, colP99, colP999, colCPU},
-			bench.Load{Producers: 16, RecordSize: 256, Partitions: 6, Linger: 5 * time.Millisecond, Rate: 100_000}, "kafka", "commit", "os"),
+			bench.Load{Producers: 16, RecordSize: 256, Partitions: 6, Linger: 5 * time.Millisecond, Rate: 100_000}, "kafka", "commit"),
 		{key: "drain", title: "A backlog of 500,000 records of 1 KiB, drained by one consumer while producers go on with 10,000 records/s", peers: []string{"kafka", "commit", "os"},
 			columns: []column{{"seconds", "drained in s", 2}, {"rate", "consumed records/s", 0}, {"p99", "producers' ack p99 ms", 2}, {"cores", "broker cores", 2}},
 			run: func(ctx context.Context, i *instance, topic string) ([]sample, error) {

@@ -290,7 +290,7 @@ func TestCells(t *testing.T) {
 	}
 	defer fake.Close()
 	o := Options{Duration: 300 * time.Millisecond, Runs: 1, Work: t.TempDir(), Connections: 20, Short: true, Progress: func(s string) { t.Log(s) },
-		Cells: []string{"one", "thirtytwo", "sixteen", "bulk128", "bulk16", "open10k", "connections", "commits", "transactions", "keyed50", "tls"}}
+		Cells: []string{"one", "thirtytwo", "sixteen", "bulk128", "bulk16", "open10k", "connections", "commits", "transactions", "tls"}}
 	i := &instance{peer: Peers()[2], addr: fake.ListenAddrs()[0], pid: os.Getpid(), o: &o, prepared: map[string]bool{}}
 	picked, _, err := o.selected()
 	if err != nil {
