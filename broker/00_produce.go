@@ -215,7 +215,8 @@ func (p *produce) one(in codec.ProducePartition) walked {
 		return walkDone
 	}
 	var guard logstore.Guard
-	if id, _ := batchProducer(records); id >= 0 && batchTransactional(records) {
+	// Without a transactional id it is refused before anybody looks at the batch.
+	if id, _ := batchProducer(records); batchTransactional(records) && (id >= 0 || p.req.TransactionalID == nil) {
 		how, g, code := p.enlist(target, records)
 		guard = g
 		if how != walkDone {

@@ -44,6 +44,7 @@ func TestAnswersOfKafka(t *testing.T) {
 		{"Produce: compressed records without keys", produceOf(9, "keyed", [16]byte{}, 1, keylessBatch(t, compress.Gzip)), "87 start 0 record 0"},
 		{"Produce: compressed records with keys", produceOf(9, "keyed", [16]byte{}, 1, batchOf(t, compress.Gzip, 2)), "0 start 0"},
 		{"Produce: compressed rubbish to a compacted topic", produceOf(9, "keyed", [16]byte{}, 1, damagedBatch(t, compress.Gzip, func(b record.Batch) { b[len(b)-9] ^= 0x55 })), "2 start -1"},
+		{"Produce: a transactional batch, no producer, no id", produceOf(9, "t", [16]byte{}, 1, damagedBatch(t, compress.None, func(b record.Batch) { b[22] |= 0x10 })), "53 start -1"},
 		{"Produce: a codec that is none, to be recompressed", produceOf(9, "zstd", [16]byte{}, 1, damagedBatch(t, compress.None, func(b record.Batch) { b[22] |= 5 })), "76 start 0"},
 	} {
 		if got := toldBy(ask[kmsg.Response](w, c.req)); got != c.want {
