@@ -29,7 +29,7 @@ var names = []string{
 var words = map[string]bool{"ErrorMessage": true, "Documentation": true, "ErrMessage": true, "Message": true, "BatchIndexErrorMessage": true, "ClusterID": true, "LogDir": true, "Dir": true}
 
 // own are numbers that no two brokers share.
-var own = map[string]bool{"ThrottleMillis": true, "FinalizedFeaturesEpoch": true}
+var own = map[string]bool{"ThrottleMillis": true, "UsableBytes": true, "FinalizedFeaturesEpoch": true}
 
 func (f *flattener) walk(path, field string, x reflect.Value) {
 	switch x.Kind() {
