@@ -39,6 +39,7 @@ type Broker struct {
 	loops    []*loop
 	loopList atomic.Pointer[[]*loop] // the same, for committers
 	store    *logstore.Store
+	opened   atomic.Pointer[logstore.Store] // the same, for goroutines that Open begins
 	cluster  *cluster.Cluster
 	auth     *auth.Authorizer
 	security *security
@@ -133,6 +134,7 @@ func (b *Broker) start() error {
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
+	b.opened.Store(b.store)
 	b.cluster, err = cluster.Open(cluster.Options{
 		Store: b.store, NodeID: o.NodeID, ClusterID: o.ClusterID, Rack: b.static["broker.rack"], Static: b.static,
 		MaxPartitions: int(b.limit(limitPartitions)), Logger: b.logger, Go: b.goroutines.Go,
@@ -185,7 +187,9 @@ func (b *Broker) recover() error {
 func (b *Broker) onOffline(dir string, why error) {
 	b.logger.Error("a data directory is offline", "dir", dir, "why", why)
 	b.goroutines.Go("offline", func() {
-		if b.store != nil && !b.store.Usable() {
+		// A directory may fail while the store is opened; then it is Open that
+		// knows whether one is left.
+		if store := b.opened.Load(); store != nil && !store.Usable() {
 			b.fail(fmt.Errorf("broker: no data directory is online; the last, %s, failed: %w", dir, why))
 		}
 	})

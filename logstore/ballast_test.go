@@ -132,21 +132,28 @@ func fillAndFree(t *testing.T, data, write string) {
 	for i := range 20 {
 		r.put(in, fmt.Sprint("commit", i), 1)
 	}
-	end := l.Offsets().HighWatermark
-	if start, err := l.DeleteRecords(end / 2); err != nil || start != end/2 {
-		t.Fatalf("%s: DeleteRecords on a full disk: %d, %v", write, start, err)
+	free := func() {
+		t.Helper()
+		o := l.Offsets()
+		half := o.LogStart + (o.HighWatermark-o.LogStart)/2
+		if start, err := l.DeleteRecords(half); err != nil || start != half {
+			t.Fatalf("%s: DeleteRecords on a full disk: %d, %v", write, start, err)
+		}
+		eventually(t, "a checkpoint on a full disk", func() bool { return r.s.Checkpoint() == nil })
+		eventually(t, "clients are let in again", func() bool {
+			d.keeper.poke()
+			d.measure()
+			return !d.full.Load()
+		})
 	}
-	eventually(t, "a checkpoint on a full disk", func() bool { return r.s.Checkpoint() == nil })
-	eventually(t, "clients are let in again", func() bool {
-		d.keeper.poke()
-		d.measure()
-		return !d.full.Load()
-	})
+	free()
 	if more := fill(); more < 300 {
 		t.Errorf("%s: after DeleteRecords %d appends fit", write, more)
 	}
-	eventually(t, "a checkpoint on a full disk", func() bool { return r.s.Checkpoint() == nil })
-	end = l.Offsets().HighWatermark
+	// A start needs room for a journal file; TestBallast has a start that finds
+	// none but the ballast's.
+	free()
+	end := l.Offsets().HighWatermark
 	if err := r.s.Close(); err != nil && !errors.Is(err, ErrDiskFull) {
 		t.Errorf("%s: a stop on a full disk: %v", write, err)
 	}
