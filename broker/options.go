@@ -46,11 +46,13 @@ type Options struct {
 	// AllowWeakerTopics lets flush.messages and flush.ms of a topic weaken
 	// Durability.
 	AllowWeakerTopics bool
-	// JournalMax, JournalDir, CommitDelay and SegmentWrite are logstore.Options'.
+	// JournalMax, JournalDir, CommitDelay, SegmentWrite and WindowBudget are
+	// logstore.Options'.
 	JournalMax   int64
 	JournalDir   string
 	CommitDelay  time.Duration
 	SegmentWrite string
+	WindowBudget int64
 	// StallUnhealthy and StallExit are logstore.Options'. A disk that does not
 	// answer for StallExit is told by Failed; Close then may not return.
 	StallUnhealthy, StallExit time.Duration

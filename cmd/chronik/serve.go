@@ -28,8 +28,9 @@ func newServeCommand() *cobra.Command {
 accepts connections. SIGTERM and SIGINT let the requests in flight finish and end
 it with status 0; a second signal ends it at once.
 
-Every flag can be given in the environment: --data-dir as CHRONIK_DATA_DIR, and
-so on. A flag comes before the environment, the environment before --config.`,
+Every flag can be given in the environment, --data-dir as CHRONIK_DATA_DIR and so
+on, and in the file of --config by its name, data-dir=/srv/chronik, beside Kafka's
+keys. A flag comes before the environment, the environment before the file.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := f.logger(cmd.ErrOrStderr())
@@ -71,7 +72,10 @@ func serve(ctx context.Context, o broker.Options, f *serveFlags, adminAsked bool
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOMAXPROCS") == "" {
+	switch n := f.tuning.gomaxprocs; {
+	case n > 0:
+		runtime.GOMAXPROCS(n)
+	case os.Getenv("GOMAXPROCS") == "":
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + heavyWorkers)
 	}
 	if err := shareDescriptors(&o); err != nil {

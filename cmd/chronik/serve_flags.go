@@ -42,6 +42,7 @@ type serveFlags struct {
 	traceSample float64
 	traceSlow   time.Duration
 	security    securityFlags
+	tuning      tuningFlags
 }
 
 func (f *serveFlags) register(p *pflag.FlagSet) {
@@ -70,6 +71,7 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.DurationVar(&f.stallWarn, "stall-unhealthy", 5*time.Second, "a sync that takes longer makes the broker unhealthy; negative: never")
 	p.DurationVar(&f.stallExit, "stall-exit", 20*time.Second, "a sync that takes longer ends the process; negative: never")
 	f.security.register(p)
+	f.tuning.register(p)
 	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
 }
@@ -83,6 +85,9 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 	static := map[string]string{}
 	if f.config != "" {
 		if err := readProperties(f.config, static); err != nil {
+			return o, err
+		}
+		if err := fromFile(p, f.config, static); err != nil {
 			return o, err
 		}
 	}
@@ -146,6 +151,9 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 	if err := f.security.apply(&o); err != nil {
 		return o, err
 	}
+	if err := f.tuning.apply(&o); err != nil {
+		return o, err
+	}
 	for _, s := range f.limits {
 		name, value, _ := strings.Cut(s, "=")
 		n, err := strconv.ParseInt(value, 10, 64)
@@ -173,6 +181,29 @@ func fromEnvironment(p *pflag.FlagSet) (err error) {
 		}
 	})
 	return err
+}
+
+// fromFile sets the flags that the file gives by their names and neither the
+// command line nor the environment does, and takes them out of keys: what is
+// left are Kafka's.
+func fromFile(p *pflag.FlagSet, name string, keys map[string]string) error {
+	for key, value := range keys {
+		flag := p.Lookup(key)
+		if flag == nil {
+			continue
+		}
+		if key == "config" {
+			return fmt.Errorf("--config %s: config in the file itself is not read; put its lines here", name)
+		}
+		delete(keys, key)
+		if flag.Changed {
+			continue
+		}
+		if err := p.Set(key, value); err != nil {
+			return fmt.Errorf("--config %s: %s=%q: %w", name, key, value, err)
+		}
+	}
+	return nil
 }
 
 // readProperties reads key=value lines; # and ! begin comments.
