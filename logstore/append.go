@@ -109,7 +109,7 @@ func (l *Log) appendLocked(a *Append, cfg *LogConfig, sum *appendSummary) (res A
 	first := l.end
 	l.end = next
 	l.marks.publish(end)
-	l.dir.appended.Add(int64(len(a.Batches)))
+	l.dir.grew(int64(len(a.Batches)))
 	res.LogStartOffset = l.marks.offsets().LogStart
 	l.dir.committer.push(entry{
 		log: l, seg: seg, pos: pos, first: first, end: end, bytes: a.Batches,

@@ -46,10 +46,12 @@ type dir struct {
 	mapper    *mapper
 
 	appended atomic.Int64 // bytes since the last checkpoint
-	offline  atomic.Bool
-	full     atomic.Bool // free space is below the reserve
-	ballast  atomic.Bool // the ballast is there
-	starved  atomic.Bool // something met a full disk: the keeper gives the ballast up
+	// writtenBack is appended at the last look of writeBack. Keeper.
+	writtenBack int64
+	offline     atomic.Bool
+	full        atomic.Bool // free space is below the reserve
+	ballast     atomic.Bool // the ballast is there
+	starved     atomic.Bool // something met a full disk: the keeper gives the ballast up
 
 	ckptMu sync.Mutex // one checkpoint at a time
 

@@ -90,6 +90,7 @@
 //	committer.go       group commit; direct.go: segments synced directly;
 //	                   diskcost.go: when
 //	journal.go         the ring; journalformat.go: its bytes; journalread.go
+//	writeback.go       segments are written while they grow
 //	checkpoint.go      recovery points move up; checkpointfile.go: the file
 //	recovery.go        one log after an unclean stop
 //	salvage.go         what can be kept around damage; damage.go: holes in a log

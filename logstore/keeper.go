@@ -71,6 +71,7 @@ func (k *keeper) run() {
 		if err := k.d.journal.grow(); err != nil {
 			k.d.grewBadly(err)
 		}
+		k.d.writeBack()
 		k.d.sealAll()
 		if now.Sub(saved) >= k.d.store.opt.CheckpointEvery || k.d.appended.Load() >= checkpointBytes || k.d.journal.pressed() || k.d.crowded(now.Sub(saved)) {
 			saved = now

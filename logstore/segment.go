@@ -29,6 +29,9 @@ type Segment struct {
 	// durable is how many bytes of the file a sync is known to have covered.
 	durable atomic.Int64
 
+	// writtenBack is up to where the kernel was asked to write. Keeper.
+	writtenBack int64
+
 	// smu keeps syncs of the file one after the other, so that none can succeed
 	// behind one that failed.
 	smu     sync.Mutex
