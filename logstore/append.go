@@ -41,7 +41,8 @@ func (l *Log) Append(a *Append) (res Appended, err error) {
 		return res, ErrBusy
 	}
 	res, err = l.appendLocked(a, cfg, &sum)
-	if l.internal && errors.Is(err, ErrDiskFull) && l.dir.dropBallast() {
+	if l.internal && errors.Is(err, ErrDiskFull) {
+		l.dir.dropBallast() // or the keeper just has
 		res, err = l.appendLocked(a, cfg, &sum)
 	}
 	if err != nil {

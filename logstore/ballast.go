@@ -54,8 +54,10 @@ func (d *dir) keepBallast(u vfs.Usage) {
 }
 
 // dropBallast gives the ballast up; false when there was none. It waits for the
-// file system to free the blocks: not for an event loop.
+// file system to free the blocks, whoever began with it: not for an event loop.
 func (d *dir) dropBallast() bool {
+	d.ballastMu.Lock()
+	defer d.ballastMu.Unlock()
 	if !d.ballast.Swap(false) {
 		return false
 	}

@@ -51,6 +51,7 @@ type dir struct {
 	offline     atomic.Bool
 	full        atomic.Bool // free space is below the reserve
 	ballast     atomic.Bool // the ballast is there
+	ballastMu   sync.Mutex  // held while it is given up
 	starved     atomic.Bool // something met a full disk: the keeper gives the ballast up
 
 	ckptMu sync.Mutex // one checkpoint at a time
