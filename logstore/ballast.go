@@ -30,12 +30,16 @@ func (d *dir) ballastSize(u vfs.Usage) uint64 {
 	return min(ballastBytes, u.Total/32)
 }
 
-// keepBallast makes the ballast when it is missing and there is room. Keeper.
-func (d *dir) keepBallast(u vfs.Usage) {
+// keepBallast makes the ballast when it is missing and there is room; true when
+// it did. Clients are let in again only then: without it a disk that they fill
+// once more has no room for the checkpoint that deletions wait for.
+func (d *dir) keepBallast(u vfs.Usage) bool {
 	size := d.ballastSize(u)
-	if size == 0 || d.ballast.Load() || d.full.Load() || u.Free < d.reserve(u)+2*size {
-		return
+	if size == 0 || d.ballast.Load() || u.Free < d.reserve(u)+size {
+		return false
 	}
+	d.ballastMu.Lock()
+	defer d.ballastMu.Unlock()
 	name := filepath.Join(d.path, fileBallast)
 	f, err := d.store.fs.Create(name)
 	if err == nil {
@@ -44,6 +48,7 @@ func (d *dir) keepBallast(u vfs.Usage) {
 	switch {
 	case err == nil:
 		d.ballast.Store(true)
+		return true
 	case errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		if err := removeIfThere(d.store.fs, name); err != nil {
 			d.fail(fmt.Errorf("remove a part of the ballast: %w", err))
@@ -51,6 +56,7 @@ func (d *dir) keepBallast(u vfs.Usage) {
 	default:
 		d.fail(fmt.Errorf("make the ballast %s: %w", name, err))
 	}
+	return false
 }
 
 // dropBallast gives the ballast up; false when there was none. It waits for the

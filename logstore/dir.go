@@ -321,6 +321,9 @@ func (d *dir) reserve(u vfs.Usage) uint64 {
 // measure looks at the free space (rule 12).
 func (d *dir) measure() {
 	u, err := d.store.fs.Usage(d.path)
+	if err == nil && d.keepBallast(u) {
+		u, err = d.store.fs.Usage(d.path)
+	}
 	if err != nil {
 		d.fail(fmt.Errorf("ask for free space: %w", err))
 		return
@@ -333,7 +336,6 @@ func (d *dir) measure() {
 	if d.full.Swap(full) != full {
 		d.store.logger.Warn("free space crossed the reserve", "dir", d.path, "free", u.Free, "reserve", need, "refusing", full)
 	}
-	d.keepBallast(u)
 }
 
 // touch lists a log for the next checkpoint. Under log.mu.
