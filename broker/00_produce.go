@@ -120,7 +120,7 @@ func (p *produce) refusal() errCode {
 	if a := p.req.Acks; a < -1 || a > 1 {
 		return errInvalidRequiredAcks
 	}
-	if id := p.req.TransactionalID; id != nil && !p.rq.authorize(auth.OpWrite, auth.ResTxnID, id) {
+	if id := p.req.TransactionalID; id != nil && p.hasTransactional() && !p.rq.authorize(auth.OpWrite, auth.ResTxnID, id) {
 		return errTransactionalAuthorization
 	}
 	return errNone

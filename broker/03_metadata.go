@@ -24,8 +24,8 @@ var metadataAPI = api{
 	resource: auth.ResTopic, operation: auth.OpDescribe, place: onLoop, decode: true, handle: decoded(handleMetadata),
 }
 
-// metadataOnLoop is how many partitions are described on a loop; more go to a
-// worker.
+// metadataOnLoop is how many partitions are described on a loop; more come from
+// the cache or go to a worker.
 const metadataOnLoop = 200
 
 func handleMetadata(rq *request, r *kmsg.MetadataRequest) kmsg.Response {
@@ -36,7 +36,7 @@ func handleMetadata(rq *request, r *kmsg.MetadataRequest) kmsg.Response {
 	all := r.Topics == nil || rq.version == 0 && len(r.Topics) == 0
 	if all {
 		if image.Partitions() > metadataOnLoop {
-			return rq.offload(func() kmsg.Response { return rq.metadata(r, image, true) })
+			return rq.metadataAway(r, image, true)
 		}
 		return rq.metadata(r, image, true)
 	}
@@ -54,7 +54,7 @@ func handleMetadata(rq *request, r *kmsg.MetadataRequest) kmsg.Response {
 		}
 	}
 	if cost > metadataOnLoop {
-		return rq.offload(func() kmsg.Response { return rq.metadata(r, image, false) })
+		return rq.metadataAway(r, image, false)
 	}
 	return rq.metadata(r, image, false)
 }

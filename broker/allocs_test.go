@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -9,7 +10,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/chronik-stream/chronik/auth"
+	"github.com/chronik-stream/chronik/cluster"
 	"github.com/chronik-stream/chronik/codec/compress"
+	"github.com/chronik-stream/chronik/logstore"
 )
 
 // exchange sends a prepared frame and reads its answer into buf.
@@ -114,6 +118,44 @@ func BenchmarkProduce(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		exchange(b, w.conn, req, buf)
+	}
+}
+
+// BenchmarkProduceACL is what an authorizer with a thousand rules costs a
+// Produce: the same exchange, page cache only, without one and with one. The
+// rules are of other topics, prefixes and principals; two decide.
+func BenchmarkProduceACL(b *testing.B) {
+	for name, class := range map[string]string{"open": "", "acls": cluster.StandardAuthorizer} {
+		b.Run(name, func(b *testing.B) {
+			br := run(b, func(o *Options) {
+				o.Durability = logstore.OS
+				o.Static = map[string]string{"authorizer.class.name": class, "allow.everyone.if.no.acl.found": "true"} // the topic is made before the rules
+			})
+			id := makeTopic(b, br, "t", 1, nil)
+			if class != "" {
+				var rules []cluster.Record
+				add := func(principal, topic string, pattern int8, op auth.Operation) {
+					rules = append(rules, cluster.ACLRecord{ACL: cluster.ACL{ResourceType: int8(auth.ResTopic), ResourceName: topic,
+						PatternType: pattern, Principal: principal, Host: "*", Operation: int8(op), Permission: auth.PermissionAllow}})
+				}
+				for i := range 499 {
+					add(fmt.Sprint("User:u", i), fmt.Sprint("topic-", i), auth.PatternLiteral, auth.OpWrite)
+					add(fmt.Sprint("User:u", i), fmt.Sprint("prefix-", i), auth.PatternPrefixed, auth.OpRead)
+				}
+				add("User:ANONYMOUS", "t", auth.PatternLiteral, auth.OpWrite)
+				add("User:*", "*", auth.PatternLiteral, auth.OpDescribe)
+				if err := br.cluster.Commit(b.Context(), func(*cluster.Image) ([]cluster.Record, error) { return rules, nil }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			w := dial(b, br)
+			req := frame(produceOf(9, "t", id, -1, batchOf(b, compress.None, 1)), 1)
+			buf := make([]byte, 1<<20)
+			b.ReportAllocs()
+			for b.Loop() {
+				exchange(b, w.conn, req, buf)
+			}
+		})
 	}
 }
 

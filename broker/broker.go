@@ -52,6 +52,7 @@ type Broker struct {
 	accepts   acceptRate
 	sessions  fetchSessions
 	telemetry telemetry
+	metadata  metadataCache
 	tracer    *tracer
 	settings  atomic.Pointer[settings]
 

@@ -1,20 +1,41 @@
 package broker
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// testLog writes a broker's warnings to the test's output.
+// passwords are those of this package's tests: no log of any of its brokers may
+// hold one.
+var passwords = []string{adminPassword, "alice-pass", "admin-secret"}
+
+// testLog looks for passwords in every line of a broker's log and writes its
+// warnings to the test's output.
 type testLog struct{ t testing.TB }
 
 func (l testLog) Write(p []byte) (int, error) {
-	l.t.Logf("%s", p)
+	noPassword(l.t, "the broker's log", p)
+	if !bytes.Contains(p, []byte("level=DEBUG")) && !bytes.Contains(p, []byte("level=INFO")) {
+		l.t.Logf("%s", p)
+	}
 	return len(p), nil
+}
+
+func noPassword(t testing.TB, where string, text []byte) {
+	for _, secret := range passwords {
+		if bytes.Contains(text, []byte(secret)) {
+			t.Errorf("%s holds the password %q: %s", where, secret, text)
+		}
+	}
 }
 
 // run starts a broker on a free port; the test's end closes it.
@@ -22,7 +43,7 @@ func run(t testing.TB, change func(*Options)) *Broker {
 	t.Helper()
 	o := Options{
 		DataDirs: []string{t.TempDir()}, Listeners: "PLAINTEXT://127.0.0.1:0",
-		Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {
 		change(&o)
@@ -34,6 +55,13 @@ func run(t testing.TB, change func(*Options)) *Broker {
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Errorf("Close: %v", err)
+		}
+		for _, dir := range b.opt.DataDirs {
+			text, err := os.ReadFile(filepath.Join(dir, "audit.log"))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Error(err)
+			}
+			noPassword(t, "the audit log", text)
 		}
 	})
 	return b

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/auth"
+	"github.com/chronik-stream/chronik/codec/compress"
 )
 
 func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
@@ -118,7 +119,6 @@ var otherwise = map[int16]struct {
 	code int16
 	why  string
 }{
-	keyProduce:            {3, errTransactionalAuthorization, "a transactional id is asked for before any topic"},
 	keyCreateTopics:       {0, errTopicAuthorization, "CREATE on the topic would do as well, and is what is told"},
 	keyAddPartitionsToTxn: {4, errClusterAuthorization, "is for brokers from v4 on"},
 	keyInitProducerID:     {0, errTransactionalAuthorization, "with a transactional id that is what counts"},
@@ -205,4 +205,36 @@ func dump(t *testing.T, resp kmsg.Response) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestDeniedTransactionalID: a transactional id is asked for when a batch is
+// transactional, and only then.
+func TestDeniedTransactionalID(t *testing.T) {
+	b := secured(t, func(o *Options) {
+		o.Static["listener.name.sasl_plaintext.plain.sasl.jaas.config"] = auth.PlainLoginModule + ` required user_mallory="pw";`
+	})
+	adm := kadm.NewClient(client(t, b, asAdmin()))
+	if _, err := adm.CreateTopics(within(t), 1, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	allow := kadm.NewACLs().Topics("t").ResourcePatternType(kadm.ACLPatternLiteral).Allow("User:mallory").AllowHosts("*").Operations(kadm.OpWrite)
+	if made, err := adm.CreateACLs(within(t), allow); err != nil || made[0].Err != nil {
+		t.Fatal(err, made)
+	}
+	w := dial(t, b)
+	if resp := w.login("mallory", "pw"); resp.ErrorCode != errNone {
+		t.Fatalf("login: %+v", resp)
+	}
+	for _, transactional := range []bool{false, true} {
+		records, want := batchOf(t, compress.None, 1), errNone
+		if transactional {
+			records[22] |= 0x10 // an attribute
+			want = errTransactionalAuthorization
+		}
+		req := produceOf(9, "t", [16]byte{}, -1, records)
+		req.TransactionID = kmsg.StringPtr("hers")
+		if got := ask[*kmsg.ProduceResponse](w, req).Topics[0].Partitions[0].ErrorCode; got != want {
+			t.Errorf("transactional %v: %d, want %d", transactional, got, want)
+		}
+	}
 }

@@ -46,5 +46,6 @@
 //	                    admin user, the way of a connection to its principal
 //	throttle.go quotas.go audited.go audit_topic.go
 //	                    quotas of a connection and of the APIs, audit lines and their topic
+//	metadatacache.go    large Metadata answers, encoded
 //	NN_name.go          one API each
 package broker

@@ -97,6 +97,18 @@ func (p *produce) enlist(target *partition, records []byte) (walked, logstore.Gu
 	return walkTxn, 0, errNone
 }
 
+// hasTransactional is whether any batch of the request is transactional; only
+// then its transactional id counts, as in KafkaApis.
+func (p *produce) hasTransactional() bool {
+	it := p.all
+	for in, ok := it.Next(); ok; in, ok = it.Next() {
+		if len(in.Records) >= batchHeaderBytes && batchTransactional(in.Records) {
+			return true
+		}
+	}
+	return false
+}
+
 // guard asks the log whether the batch's transaction is open there.
 func (p *produce) guard(target *partition, records []byte) (g logstore.Guard, open bool, err error) {
 	producerID, epoch := batchProducer(records)

@@ -280,4 +280,16 @@ func TestQuotasSeenByClient(t *testing.T) {
 	if !errors.Is(err, kerr.ThrottlingQuotaExceeded) {
 		t.Errorf("controller_mutation_rate: %v", err)
 	}
+	// Two windows of a second at one a second: of six connections at once the
+	// later ones wait.
+	setQuota(t, adm, "connection_creation_rate", 1, "ip", "127.0.0.1")
+	began := time.Now()
+	for i := range 6 {
+		if _, err := kadm.NewClient(client(t, b, kgo.ClientID(fmt.Sprint("c", i)))).ListBrokers(ctx); err != nil {
+			t.Errorf("connection_creation_rate: a client that has to wait does not get in: %v", err)
+		}
+	}
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("connection_creation_rate: six clients were let in within %v", took)
+	}
 }

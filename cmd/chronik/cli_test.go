@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +129,12 @@ func TestConsumeCommand(t *testing.T) {
 	if got := c.run("", "consume", "e.", "--regex", "-n", "1", "-f", `%t\n`); got != "ev\n" {
 		t.Errorf("by a pattern: %q", got)
 	}
+	if out, err := c.try("", "consume", "ev", "-p", "7", "-n", "1"); err == nil || !strings.Contains(err.Error(), "partitions 0 to 0") {
+		t.Errorf("a partition that is not there: %v, %s", err, out)
+	}
+	if out, err := c.try("", "consume", "absent", "-e"); err == nil || !strings.Contains(err.Error(), "no topic absent") {
+		t.Errorf("a topic that is not there: %v, %q", err, out)
+	}
 	for _, from := range []string{"middle", "", "1x"} {
 		if _, err := offsetOf(from); err == nil {
 			t.Errorf("--from %q is taken", from)
@@ -143,6 +152,16 @@ func TestDoctorCommand(t *testing.T) {
 	got, err := c.try("", "doctor", "--data-dir", t.TempDir())
 	if err != nil && !strings.Contains(got, "tmpfs") || !strings.Contains(got, "which can be reached") || !strings.Contains(got, "file system") || !strings.Contains(got, "median") {
 		t.Errorf("doctor: %v\n%s", err, got)
+	}
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/broker" {
+			t.Errorf("the doctor asks for %s", r.URL.Path)
+		}
+		fmt.Fprint(w, `{"version": "v9", "durability": "commit: synced to disk"}`)
+	}))
+	defer admin.Close()
+	if got, err := c.try("", "doctor", "--admin", strings.TrimPrefix(admin.URL, "http://")); err != nil || !strings.Contains(got, "commit: synced to disk (version v9") {
+		t.Errorf("doctor with an admin server: %v\n%s", err, got)
 	}
 	gone := &cli{t, "127.0.0.1:1"}
 	if got, err := gone.try("", "doctor"); err == nil || !strings.Contains(got, "WRONG") {

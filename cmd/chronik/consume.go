@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -77,6 +78,11 @@ func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
 	}
 	defer cl.Close()
 	ctx := cmd.Context()
+	if !c.regex {
+		if err := c.look(cmd, cl, topic); err != nil {
+			return err
+		}
+	}
 	var left map[int32]int64
 	if c.exit {
 		if left, err = c.ends(ctx, cl, topic); err != nil {
@@ -90,6 +96,30 @@ func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
 		err = errors.Join(err, cl.CommitMarkedOffsets(context.WithoutCancel(ctx)))
 	}
 	return err
+}
+
+// look says what the command will wait for, and refuses what will never come.
+func (c *consume) look(cmd *cobra.Command, cl *kgo.Client, topic string) error {
+	found, err := kadm.NewClient(cl).ListTopics(cmd.Context(), topic)
+	if err != nil {
+		return fmt.Errorf("look for topic %s: %w", topic, err)
+	}
+	t := found[topic]
+	switch {
+	case errors.Is(t.Err, kerr.UnknownTopicOrPartition) && c.exit:
+		return fmt.Errorf("there is no topic %s", topic)
+	case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		_, err := fmt.Fprintf(cmd.ErrOrStderr(), "there is no topic %s yet; waiting for it (chronik topic create %s makes it)\n", topic, topic)
+		return err
+	case t.Err != nil:
+		return fmt.Errorf("topic %s: %w", topic, t.Err)
+	}
+	for _, p := range c.partitions {
+		if _, ok := t.Partitions[p]; !ok {
+			return fmt.Errorf("--partition %d: topic %s has the partitions 0 to %d", p, topic, len(t.Partitions)-1)
+		}
+	}
+	return nil
 }
 
 // ends gives the end of each partition that has records.

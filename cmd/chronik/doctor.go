@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,12 +21,13 @@ import (
 
 func newDoctorCommand() *cobra.Command {
 	f := &clientFlags{}
-	var dir string
+	var dir, admin string
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look at a machine and a broker as clients will meet them", Args: cobra.NoArgs,
 		Long: `Prints what decides how a broker does here: the file system of its data directory
 and how long a sync takes, open files and memory, clock, and, when one answers at
---brokers, the addresses that it gives to clients and whether they can be dialed.
+--brokers, the addresses that it gives to clients and whether they can be dialed, and
+what an acknowledgement means there (from --admin).
 
 Ends with 1 when something is wrong.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,6 +38,9 @@ Ends with 1 when something is wrong.`,
 				d.disk(dir)
 			}
 			d.broker(cmd.Context(), f)
+			if admin != "off" {
+				d.mode(cmd.Context(), admin)
+			}
 			if err := d.w.Flush(); err != nil {
 				return fmt.Errorf("print the findings: %w", err)
 			}
@@ -42,6 +48,7 @@ Ends with 1 when something is wrong.`,
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().StringVar(&admin, "admin", "127.0.0.1:9644", "the broker's --admin-listen, which knows what an acknowledgement means there; off for none")
 	cmd.Flags().StringVar(&dir, "data-dir", "", "measure this directory's disk (writes and removes one file of 4 KiB)")
 	return cmd
 }
@@ -177,6 +184,36 @@ func (d *doctor) broker(ctx context.Context, f *clientFlags) {
 	if err != nil {
 		d.wrong("broker", err)
 	}
+}
+
+// mode is what an acknowledgement means, as the broker's admin server has it. It
+// may be off or closed to strangers: that is nothing wrong.
+func (d *doctor) mode(ctx context.Context, addr string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	told, err := func() (string, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1/broker", nil)
+		if err != nil {
+			return "", err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return "", err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return "", errors.New(resp.Status)
+		}
+		var view struct{ Durability, Version string }
+		if err := json.NewDecoder(resp.Body).Decode(&view); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s (version %s, by %s)", view.Durability, view.Version, addr), nil
+	}()
+	if err != nil {
+		told = fmt.Sprintf("not seen: %v (--admin)", err)
+	}
+	d.say("an ack means", "%s", told)
 }
 
 // asked are the keys that decide what a broker promises and takes.
