@@ -18,6 +18,7 @@
 //	connections.go   idle connections, connections that come and go, partitions
 //	omb.go, omb_phases.go, omb_workload.go  workload files of the OpenMessaging Benchmark
 //	verify.go        records with sequence and checksum, and what became of them
+//	feeder.go        the unique values that the checkers send
 //	verify_group.go, verify_group_history.go  members that come, go and die; the checker
 //	verify_txn.go, verify_txn_history.go      workers that carry in transactions; the checker
 //	mortal.go        a client that dies without a word

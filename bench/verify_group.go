@@ -134,44 +134,14 @@ func VerifyGroup(ctx context.Context, t Target, c GroupCheck) ([]*GroupVerdict, 
 	return verdicts, nil
 }
 
-// feed sends unique values, each acknowledged or the check fails.
+// feed sends the values; each is told to every group.
 func (r *groupRun) feed(ctx context.Context) error {
-	client, err := r.t.client(kgo.DefaultProduceTopic(r.topic), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, r.c.Duration+r.c.Drain)
-	defer cancel()
-	p := newPace(r.c.Rate, time.Now())
-	end := time.Now().Add(r.c.Duration)
-	var failed atomic.Pointer[error]
-	for n := int64(0); time.Now().Before(end) && failed.Load() == nil; n++ {
-		if _, ok := p.next(ctx); !ok {
-			break
+	return feeder{r.t, r.topic, r.c.Rate, r.c.Duration, r.c.Drain, &r.sent, r.c.Live, r.progress}.run(ctx, func(rec *kgo.Record, n int64) {
+		r.acked.Add(1)
+		for _, h := range r.groups {
+			h.produced(rec.Partition, rec.Offset, n)
 		}
-		r.sent.Store(n + 1)
-		client.Produce(ctx, &kgo.Record{Value: strconv.AppendInt(nil, n, 10)}, func(rec *kgo.Record, err error) {
-			if err != nil {
-				failed.Store(&err)
-				return
-			}
-			r.acked.Add(1)
-			for _, h := range r.groups {
-				h.produced(rec.Partition, rec.Offset, n)
-			}
-		})
-		if r.c.Live != nil && n%max(1, int64(r.c.Rate)*2) == 0 {
-			r.c.Live(r.progress())
-		}
-	}
-	if err := client.Flush(ctx); err != nil {
-		return fmt.Errorf("feeding %s: %w", r.topic, err)
-	}
-	if err := failed.Load(); err != nil {
-		return fmt.Errorf("feeding %s: %w", r.topic, *err)
-	}
-	return ctx.Err()
+	})
 }
 
 func (r *groupRun) progress() string {

@@ -127,41 +127,11 @@ func VerifyTxn(ctx context.Context, t Target, c TxnCheck) ([]*TxnVerdict, error)
 func (c TxnCheck) input() string     { return c.Prefix + "-in" }
 func (h *txnHistory) output() string { return h.v.Group + "-out" }
 
-// feed sends unique values to the input, each acknowledged or the check fails.
+// feed sends the values to the input.
 func (r *txnRun) feed(ctx context.Context) error {
-	client, err := r.t.client(kgo.DefaultProduceTopic(r.c.input()), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, r.c.Duration+r.c.Drain)
-	defer cancel()
-	p := newPace(r.c.Rate, time.Now())
-	end := time.Now().Add(r.c.Duration)
-	var failed atomic.Pointer[error]
-	for n := int64(0); time.Now().Before(end) && failed.Load() == nil; n++ {
-		if _, ok := p.next(ctx); !ok {
-			break
-		}
-		r.sent.Store(n + 1)
-		client.Produce(ctx, &kgo.Record{Value: strconv.AppendInt(nil, n, 10)}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				failed.Store(&err)
-				return
-			}
-			r.values.Add(1)
-		})
-		if r.c.Live != nil && n%max(1, int64(r.c.Rate)*2) == 0 {
-			r.c.Live(r.progress())
-		}
-	}
-	if err := client.Flush(ctx); err != nil {
-		return fmt.Errorf("feeding the input: %w", err)
-	}
-	if err := failed.Load(); err != nil {
-		return fmt.Errorf("feeding the input: %w", *err)
-	}
-	return ctx.Err()
+	return feeder{r.t, r.c.input(), r.c.Rate, r.c.Duration, r.c.Drain, &r.sent, r.c.Live, r.progress}.run(ctx, func(*kgo.Record, int64) {
+		r.values.Add(1)
+	})
 }
 
 func (r *txnRun) progress() string {

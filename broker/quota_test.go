@@ -20,21 +20,15 @@ import (
 // is the default.
 func setQuota(t testing.TB, adm *kadm.Client, key string, value float64, entity ...string) {
 	t.Helper()
-	e := kadm.ClientQuotaEntity{}
-	for i := 0; i < len(entity); i += 2 {
-		part := kadm.ClientQuotaEntityComponent{Type: entity[i]}
-		if entity[i+1] != "" {
-			part.Name = &entity[i+1]
-		}
-		e = append(e, part)
-	}
-	done, err := adm.AlterClientQuotas(within(t), []kadm.AlterClientQuotaEntry{{Entity: e, Ops: []kadm.AlterClientQuotaOp{{Key: key, Value: value}}}})
-	if err != nil || done[0].Err != nil {
-		t.Fatalf("quota %s of %v: %v %+v", key, entity, err, done)
-	}
+	alterQuota(t, adm, kadm.AlterClientQuotaOp{Key: key, Value: value}, entity)
 }
 
 func removeQuota(t testing.TB, adm *kadm.Client, key string, entity ...string) {
+	t.Helper()
+	alterQuota(t, adm, kadm.AlterClientQuotaOp{Key: key, Remove: true}, entity)
+}
+
+func alterQuota(t testing.TB, adm *kadm.Client, op kadm.AlterClientQuotaOp, entity []string) {
 	t.Helper()
 	e := kadm.ClientQuotaEntity{}
 	for i := 0; i < len(entity); i += 2 {
@@ -44,9 +38,9 @@ func removeQuota(t testing.TB, adm *kadm.Client, key string, entity ...string) {
 		}
 		e = append(e, part)
 	}
-	done, err := adm.AlterClientQuotas(within(t), []kadm.AlterClientQuotaEntry{{Entity: e, Ops: []kadm.AlterClientQuotaOp{{Key: key, Remove: true}}}})
+	done, err := adm.AlterClientQuotas(within(t), []kadm.AlterClientQuotaEntry{{Entity: e, Ops: []kadm.AlterClientQuotaOp{op}}})
 	if err != nil || done[0].Err != nil {
-		t.Fatalf("quota %s of %v: %v %+v", key, entity, err, done)
+		t.Fatalf("quota %s of %v: %v %+v", op.Key, entity, err, done)
 	}
 }
 
