@@ -3,8 +3,10 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-stream/chronik/logstore/vfs"
 )
 
 // TestCreateTopics is what CreateTopics makes and refuses.
@@ -143,6 +147,58 @@ func TestCreatePartitions(t *testing.T) {
 	req.Topics[0].Partitions[0].Partition = 5
 	if p := ask[*kmsg.ProduceResponse](w, req).Topics[0].Partitions[0]; p.ErrorCode != 0 {
 		t.Errorf("produce to the new partition: %d", p.ErrorCode)
+	}
+}
+
+// TestGrowWithAGap: when the disk refuses one of many new logs, what lies before
+// it serves, nothing behind it does, and the next start has them all.
+func TestGrowWithAGap(t *testing.T) {
+	disk := vfs.NewMem()
+	o := Options{FS: disk, DataDirs: []string{"/data"}, Listeners: "PLAINTEXT://127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
+	b, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	makeTopic(t, b, "t", 2, nil)
+	disk.Inject(vfs.Fault{Op: vfs.OpCreate, Path: "/data/logs/t-70/*", Times: -1, Err: syscall.ENOSPC})
+	adm := kadm.NewClient(client(t, b))
+	got, err := adm.UpdatePartitions(within(t), 100, "t")
+	if err != nil || got["t"].Err == nil {
+		t.Errorf("growing on a full disk: %v, %v", got["t"].Err, err)
+	}
+	serves := func(b *Broker) (n int32) {
+		t.Helper()
+		w := dial(t, b)
+		for p := range int32(100) {
+			req := produceOf(9, "t", [16]byte{}, -1, batchOf(t, 0, 1))
+			req.Topics[0].Partitions[0].Partition = p
+			code := ask[*kmsg.ProduceResponse](w, req).Topics[0].Partitions[0].ErrorCode
+			switch serves := code == errNone || code == errNotEnoughReplicas; { // the latter: the disk is full
+			case serves && n == p:
+				n++
+			case serves:
+				t.Errorf("partition %d serves, and %d does not", p, n)
+			case code != errUnknownTopicOrPartition:
+				t.Errorf("partition %d: code %d", p, code)
+			}
+		}
+		return n
+	}
+	if n := serves(b); n < 2 || n > 70 {
+		t.Errorf("%d partitions serve; the log of 70 could not be made", n)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepAll, Names: vfs.KeepAll}) // without the fault
+	if b, err = Start(o); err != nil {
+		t.Fatal(err)
+	}
+	if n := serves(b); n != 100 {
+		t.Errorf("%d of 100 partitions serve after a start on a good disk", n)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -70,3 +70,43 @@ func (b *Broker) background(name string, f func()) {
 		}
 	})
 }
+
+// atOnce calls f with each of 0 to n-1, many at a time, and waits for them:
+// opening, making or deleting a log waits for the disk, which does many of these
+// in the time of one. After an error no more are begun. Not on a loop.
+func (b *Broker) atOnce(name string, n int, f func(int) error) error {
+	const workers = 32
+	var (
+		next   atomic.Int64
+		failed atomic.Pointer[error]
+		wg     sync.WaitGroup
+	)
+	work := func() {
+		for failed.Load() == nil {
+			i := int(next.Add(1)) - 1
+			if i >= n {
+				return
+			}
+			var err error
+			if panicked := b.goroutines.run(name, func() { err = f(i) }); panicked != nil {
+				err = panicked
+			}
+			if err != nil {
+				failed.CompareAndSwap(nil, &err)
+			}
+		}
+	}
+	for range min(workers, n) - 1 {
+		wg.Add(1)
+		b.goroutines.Go(name, func() {
+			defer wg.Done()
+			work()
+		})
+	}
+	work()
+	wg.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

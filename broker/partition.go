@@ -124,24 +124,27 @@ func (ts *topics) remove(t *topic) {
 }
 
 // openLogs opens the logs [from, ct.Partitions) of a topic with open (which
-// is Store.OpenLog or Store.CreateLog) and gives them.
+// is Store.OpenLog or Store.CreateLog), many at a time, and gives them. With an
+// error some are nil.
 func (b *Broker) openLogs(t *topic, ct *cluster.Topic, from int32, open func(logstore.LogSpec) (*logstore.Log, error)) ([]*partition, error) {
 	config := b.cluster.LogConfig(ct.Name)
 	b.readTopic(t, config)
 	image := b.cluster.Image()
-	parts := make([]*partition, 0, ct.Partitions-from)
-	for i := from; i < ct.Partitions; i++ {
+	parts := make([]*partition, ct.Partitions-from)
+	err := b.atOnce("open log", len(parts), func(k int) error {
+		i := from + int32(k)
 		log, err := open(logstore.LogSpec{
 			Topic: ct.Name, ID: ct.ID, Partition: i, Config: config, Epoch: image.Epoch(ct, i), Internal: ct.Internal,
 		})
 		if err != nil {
-			return parts, err
+			return err
 		}
 		p := &partition{topic: t, index: i, log: log}
 		log.Attachment = p
-		parts = append(parts, p)
-	}
-	return parts, nil
+		parts[k] = p
+		return nil
+	})
+	return parts, err
 }
 
 // newTopic is a topic without partitions, not published.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/chronik-stream/chronik/cluster"
 	"github.com/chronik-stream/chronik/logstore"
@@ -114,14 +115,25 @@ func (b *Broker) openNew(ctx context.Context, ct *cluster.Topic) error {
 	return errors.Join(fmt.Errorf("broker: create the logs of topic %s: %w", ct.Name, err), undo, b.deleteLogs(parts))
 }
 
+// deleteLogs takes logs out of service; nil ones were never made.
 func (b *Broker) deleteLogs(parts []*partition) error {
 	var errs []error
-	for _, p := range parts {
+	var mu sync.Mutex
+	err := b.atOnce("delete log", len(parts), func(i int) error {
+		p := parts[i]
+		if p == nil {
+			return nil
+		}
 		p.deleted.Store(true)
-		errs = append(errs, b.store.Delete(p.log))
+		if err := b.store.Delete(p.log); err != nil {
+			mu.Lock()
+			errs = append(errs, err) // the others are deleted all the same
+			mu.Unlock()
+		}
 		p.waiters.wake()
-	}
-	return errors.Join(errs...)
+		return nil
+	})
+	return errors.Join(append(errs, err)...)
 }
 
 // deleteTopic takes a topic out of the metadata, then out of service. Waits.
@@ -184,10 +196,15 @@ func (b *Broker) growTopic(ctx context.Context, name string, count int32, valida
 	}
 	old := *t.parts.Load()
 	more, err := b.openLogs(t, ct, int32(len(old)), b.store.CreateLog)
-	// What could be opened serves; the next start opens the rest.
+	// What could be opened serves, as far as there is no gap; the next start opens
+	// the rest.
+	var behind []*partition
+	if n := slices.Index(more, nil); n >= 0 {
+		more, behind = more[:n], more[n:]
+	}
 	b.topics.put(t, append(slices.Clone(old), more...))
 	if err != nil {
-		return fmt.Errorf("broker: create the logs of topic %s: %w", name, err)
+		return errors.Join(fmt.Errorf("broker: create the logs of topic %s: %w", name, err), b.deleteLogs(behind))
 	}
 	return nil
 }

@@ -39,7 +39,8 @@ type dir struct {
 	journal *journal
 	id      [16]byte
 	unlock  vfs.Unlocker
-	clean   bool // the last stop was clean
+	clean   bool         // the last stop was clean
+	logsIn  atomic.Int32 // logs that live here
 
 	committer *committer
 	keeper    *keeper
@@ -65,7 +66,6 @@ type dir struct {
 	seals   []sealing         // mu; rolled, to be sealed
 	graves  []grave           // mu; .deleted files to unlink
 	points  map[logKey]int64  // mu; Kafka's recovery points, for logs without an entry
-	logsIn  int               // mu; logs opened here
 }
 
 // grave is a file or directory that waits for its deletion.

@@ -64,6 +64,15 @@
 // without load and 668 to 1,089 ms after kill -9 under load (3 each, page cache
 // warm, load 13 to 40): what it costs is reading the journal's ring.
 //
+// 10,000 partitions in one topic, the whole binary, on that machine with a load
+// of 6 to 9 (go test -run TenThousand -v ./cmd/chronik): made in 1.9 to 3.8 s; a
+// record in each in 1.2 to 2.4 s; ready 84 to 206 ms after a clean stop, 0.5 to
+// 1.2 s after kill -9 with all of them written to behind the last checkpoint,
+// 0.2 to 0.3 s when none was. 1.4 KB of heap each while idle, 2.7 KB just
+// after an append; 49 MB RSS (25 anonymous), 31 goroutines and some 165 maps,
+// which do not go by the partitions; descriptors up to the files' share. A stop
+// right after all were written to takes 5.8 s: four syncs for each.
+//
 //	go test -run '^$' -bench 'Append|Read|Durable' ./logstore
 //
 // # What is not here
@@ -92,7 +101,7 @@
 //	journal.go         the ring; journalformat.go: its bytes; journalread.go
 //	writeback.go       segments are written while they grow
 //	checkpoint.go      recovery points move up; checkpointfile.go: the file
-//	recovery.go        one log after an unclean stop
+//	recovery.go        one log after an unclean stop; untouched.go: which need it
 //	salvage.go         what can be kept around damage; damage.go: holes in a log
 //	segment.go         a segment, its descriptor and pins; filecache.go: how many
 //	entryfile.go       .index, .timeindex, .txnindex; indexes.go: loads, rebuilds

@@ -133,6 +133,13 @@ func (t *entryFile[E]) learn(disk vfs.FS, path string, f *entryFormat[E]) error 
 	return nil
 }
 
+// believe takes the first n entries of the file only; learn must have run and
+// nothing been loaded.
+func (t *entryFile[E]) believe(n int) {
+	t.flushed = min(t.flushed, n)
+	t.first = t.flushed
+}
+
 // load brings every entry into the heap. errBadIndex: rebuild.
 func (t *entryFile[E]) load(disk vfs.FS, path string, f *entryFormat[E]) error {
 	if err := t.learn(disk, path, f); err != nil {

@@ -23,7 +23,7 @@ const (
 	checkpointBytes = 256 << 20 // rule 6
 	measureEvery    = 5 * time.Second
 	tidyEvery       = 30 * time.Second
-	unlinksPerTick  = 16
+	unlinkShare     = 100 * time.Millisecond // of a tick
 )
 
 func newKeeper(d *dir) *keeper {
@@ -55,12 +55,14 @@ func (k *keeper) run() {
 	now := time.Now()
 	saved, measured, tidied := now, now, now
 	for {
+		ticked := false
 		select {
 		case <-k.quit:
 			return
 		case <-k.wake:
 			now = time.Now()
 		case now = <-tick.C:
+			ticked = true
 		}
 		if k.d.offline.Load() {
 			continue
@@ -93,7 +95,9 @@ func (k *keeper) run() {
 			k.d.tidy(now.UnixMilli())
 			k.d.mapper.tidy()
 		}
-		k.d.unlink(now.UnixMilli())
+		if ticked {
+			k.d.unlink(now.UnixMilli())
+		}
 	}
 }
 
@@ -118,14 +122,14 @@ func (d *dir) bury(name string, delayMs int64, tree bool) {
 	d.mu.Unlock()
 }
 
-// unlink removes what is due, a few at a time: an unlink of a large file holds
-// ext4's journal.
+// unlink removes what is due for a share of each tick: an unlink of a large file
+// holds ext4's journal, and ten thousand small ones are soon done.
 func (d *dir) unlink(now int64) {
 	d.mu.Lock()
 	var due []grave
 	kept := d.graves[:0]
 	for _, g := range d.graves {
-		if g.due <= now && len(due) < unlinksPerTick {
+		if g.due <= now {
 			due = append(due, g)
 		} else {
 			kept = append(kept, g)
@@ -133,7 +137,14 @@ func (d *dir) unlink(now int64) {
 	}
 	d.graves = kept
 	d.mu.Unlock()
-	for _, g := range due {
+	began := time.Now()
+	for i, g := range due {
+		if i > 0 && time.Since(began) >= unlinkShare {
+			d.mu.Lock()
+			d.graves = append(d.graves, due[i:]...)
+			d.mu.Unlock()
+			return
+		}
 		remove := d.store.fs.Remove
 		if g.tree {
 			remove = d.store.fs.RemoveAll

@@ -216,11 +216,13 @@ func (l *Log) load() error {
 		l.dir.fail(err)
 		return ErrOffline
 	}
+	a.believeEntries(&e)
 	epochs, err := readEpochs(l.store.fs, l.path)
 	if err != nil {
 		return err
 	}
 	l.epochs.list = epochs
+	l.epochs.truncateEnd(e.recovery) // what a checkpoint that failed had written
 	l.lastEpoch = l.epochs.latest()
 	l.prod = e.prod
 	l.active = a

@@ -9,8 +9,9 @@ import (
 )
 
 // OpenLog opens an existing partition, or creates it when no directory has it.
-// After a clean stop this reads no segment; after another the journal's frames
-// for the log are replayed and its tail is checked. Different logs may be
+// After a clean stop this reads no segment, nor after another when nothing came
+// behind the last checkpoint; otherwise the journal's frames for the log are
+// replayed and its tail is checked. Different logs may be
 // opened at the same time. A log that no directory has, while one of them could
 // not be opened, is taken to lie there: it refuses every use with ErrOffline.
 func (s *Store) OpenLog(spec LogSpec) (*Log, error) {
@@ -142,7 +143,23 @@ func (d *dir) adopt(path string, id TopicID) error {
 // create makes a partition in the directory with the fewest, of those that are
 // not cordoned.
 func (s *Store) create(spec LogSpec) (*Log, error) {
-	var best *dir
+	best, err := s.choose()
+	if err != nil {
+		return nil, err
+	}
+	l := newLog(s, best, spec)
+	if err := l.make(); err != nil {
+		best.logsIn.Add(-1)
+		return nil, fmt.Errorf("create log %s: %w", l.path, err)
+	}
+	return l, nil
+}
+
+// choose finds the directory for a new partition and counts it there, so that
+// creates at the same time do not all take the same.
+func (s *Store) choose() (best *dir, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	cordoned := s.tuning.Load().Cordoned
 	all := true
 	for _, d := range s.dirs {
@@ -150,7 +167,7 @@ func (s *Store) create(spec LogSpec) (*Log, error) {
 			continue
 		}
 		all = false
-		if !d.offline.Load() && (best == nil || d.count() < best.count()) {
+		if !d.offline.Load() && (best == nil || d.logsIn.Load() < best.logsIn.Load()) {
 			best = d
 		}
 	}
@@ -160,20 +177,8 @@ func (s *Store) create(spec LogSpec) (*Log, error) {
 	case best == nil:
 		return nil, ErrOffline
 	}
-	l := newLog(s, best, spec)
-	if err := l.make(); err != nil {
-		return nil, fmt.Errorf("create log %s: %w", l.path, err)
-	}
-	best.mu.Lock()
-	best.logsIn++
-	best.mu.Unlock()
-	return l, nil
-}
-
-func (d *dir) count() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.logsIn
+	best.logsIn.Add(1)
+	return best, nil
 }
 
 // make creates the directory, its metadata and an empty first segment.
@@ -215,11 +220,18 @@ func (l *Log) make() error {
 // open takes an existing directory over.
 func (l *Log) open() error {
 	d := l.dir
-	d.mu.Lock()
-	d.logsIn++
-	d.mu.Unlock()
+	d.logsIn.Add(1)
 	e, ok := l.entry()
-	if !d.clean || !ok {
+	if !ok || !d.clean {
+		l.newNames.Store(true) // a killed process may have left names that only the cache has
+	}
+	if ok && !d.clean {
+		var err error
+		if ok, err = l.untouched(&e); err != nil {
+			return err
+		}
+	}
+	if !ok {
 		return l.recover()
 	}
 	l.recovery.Store(e.recovery)
@@ -246,8 +258,8 @@ func (s *Store) Delete(l *Log) error {
 	d := l.dir
 	d.mu.Lock()
 	delete(d.entries, l.key())
-	d.logsIn--
 	d.mu.Unlock()
+	d.logsIn.Add(-1)
 	d.committer.notify(l)
 	if d.offline.Load() {
 		return ErrOffline
@@ -257,8 +269,9 @@ func (s *Store) Delete(l *Log) error {
 		return err
 	}
 	d.ckptMu.Lock() // a checkpoint may be writing into the directory
-	defer d.ckptMu.Unlock()
-	if err := s.fs.Rename(l.path, gone); err != nil {
+	err = s.fs.Rename(l.path, gone)
+	d.ckptMu.Unlock()
+	if err != nil {
 		return d.ioError(fmt.Errorf("delete log: %w", err))
 	}
 	if err := s.fs.SyncDir(d.logs); err != nil {

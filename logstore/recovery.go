@@ -55,7 +55,6 @@ func (l *Log) recover() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := &recovery{l: l, cfg: l.cfg.Load(), touched: map[*Segment]bool{}}
-	l.newNames.Store(true) // a killed process may have left names that only the cache has
 	if err := r.run(); err != nil {
 		return err
 	}
@@ -426,10 +425,10 @@ func (r *recovery) scanSegment(s *Segment, pos, limit int64, end *int64, epoch *
 	if err != nil {
 		return 0, fmt.Errorf("size of segment: %w", err)
 	}
-	if r.buf == nil {
-		r.buf = make([]byte, scanBuffer)
-	}
 	for pos < size {
+		if r.buf == nil {
+			r.buf = make([]byte, scanBuffer)
+		}
 		want := int(min(int64(len(r.buf)), size-pos))
 		if n, err := s.file.ReadAt(r.buf[:want], pos); n < want {
 			return taken, fmt.Errorf("read segment %s: %w", s.path(), err)

@@ -277,6 +277,14 @@ func flushEntries[E any](s *Segment, t *entryFile[E], f *entryFormat[E], end boo
 	if upTo == 0 && f.suffix == suffixTxn {
 		return removeIfThere(s.log.store.fs, s.path()+f.suffix)
 	}
+	if len(raw) == 0 {
+		// Nothing to cut off, or no file, is most often the case; ten thousand logs
+		// that recover would wait for as many syncs.
+		info, err := s.log.store.fs.Stat(s.path() + f.suffix)
+		if (err == nil && info.Size() == at) || (upTo == 0 && isMissing(err)) {
+			return nil
+		}
+	}
 	made, err := writeEntries(s.log.store.fs, s.path()+f.suffix, raw, at)
 	if made {
 		s.log.newNames.Store(true)
@@ -300,6 +308,17 @@ func (s *Segment) learnIndexes() error {
 		s.offsets.learn(disk, s.path(), offsetFormat),
 		s.times.learn(disk, s.path(), timeFormat),
 		s.txns.learn(disk, s.path(), txnFormat))
+}
+
+// believeEntries forgets the entries of the index files beyond those that the
+// checkpoint vouches for: a recovery cut the files there, and a power cut after
+// the clean stop may have undone that. Under log.mu.
+func (s *Segment) believeEntries(e *logEntry) {
+	s.imu.Lock()
+	defer s.imu.Unlock()
+	s.offsets.believe(int(e.offsets))
+	s.times.believe(int(e.times))
+	s.txns.believe(int(e.txnIndex))
 }
 
 // trimIndexes gives index memory back that the files hold too.

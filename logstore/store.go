@@ -252,18 +252,19 @@ var errNotOpened = errors.New("logstore: a partition of the metadata has records
 // and forgets their checkpoint entries.
 func (d *dir) renameStrays(known func(topic string, id TopicID, partition int32) bool) error {
 	moved := false
+	open := map[string]bool{}
+	for _, l := range d.store.Logs() {
+		open[l.path] = true
+	}
 	for name := range d.names {
+		path := filepath.Join(d.logs, name)
 		topic, partition, ok := parseLogDirName(name)
-		if !ok {
+		if !ok || open[path] {
 			continue
 		}
-		path := filepath.Join(d.logs, name)
 		id, have, err := readPartitionMetadata(d.store.fs, path)
 		if err != nil {
 			return err
-		}
-		if d.isOpen(path) {
-			continue
 		}
 		if have && known(topic, id, partition) {
 			if d.image != nil && len(d.image.frames[logKey{id, partition}]) > 0 {
@@ -304,11 +305,6 @@ func (s *Store) isOpen(key logKey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.logs[key] != nil
-}
-
-// isOpen reports whether a log lives in a directory of that name.
-func (d *dir) isOpen(path string) bool {
-	return slices.ContainsFunc(d.store.Logs(), func(l *Log) bool { return l.path == path })
 }
 
 // strayName is a name that no live partition has: <dir>.<random>-stray, as
