@@ -16,7 +16,7 @@ import (
 // not be opened, is taken to lie there: it refuses every use with ErrOffline.
 func (s *Store) OpenLog(spec LogSpec) (*Log, error) {
 	return s.withName(spec, func(name string) (*Log, error) {
-		d, err := s.find(name, spec)
+		d, err := s.find(name, spec, false)
 		if err != nil {
 			return nil, err
 		}
@@ -42,7 +42,7 @@ func (s *Store) OpenLog(spec LogSpec) (*Log, error) {
 // CreateLog makes a new partition; the directory entry is durable on return.
 func (s *Store) CreateLog(spec LogSpec) (*Log, error) {
 	return s.withName(spec, func(name string) (*Log, error) {
-		d, err := s.find(name, spec)
+		d, err := s.find(name, spec, true)
 		if err != nil {
 			return nil, err
 		}
@@ -80,8 +80,14 @@ func (s *Store) withName(spec LogSpec, f func(name string) (*Log, error)) (*Log,
 }
 
 // find looks for the partition in all directories. A directory of the name
-// with another topic id is renamed away first (rule 10).
-func (s *Store) find(name string, spec LogSpec) (*dir, error) {
+// with another topic id is renamed away first (rule 10). One without an id is
+// the partition only when no other directory has it or may have it, and nobody
+// asks for a new one; otherwise it goes out of the way too, or waits until all
+// directories are online.
+func (s *Store) find(name string, spec LogSpec, fresh bool) (*dir, error) {
+	var found *dir
+	var nameless []*dir
+	online := true
 	for _, d := range s.dirs {
 		path := filepath.Join(d.logs, name)
 		d.mu.Lock()
@@ -93,13 +99,15 @@ func (s *Store) find(name string, spec LogSpec) (*dir, error) {
 			if inCheckpoint || listed {
 				return nil, ErrOffline // it is there: a new one elsewhere would lose it
 			}
+			online = false
 			continue
 		}
-		if recovering && !listed {
+		if found != nil || recovering && !listed {
 			continue
 		}
 		if inCheckpoint && d.clean && listed {
-			return d, nil
+			found = d
+			continue
 		}
 		if _, err := s.fs.Stat(path); isMissing(err) {
 			continue
@@ -107,31 +115,51 @@ func (s *Store) find(name string, spec LogSpec) (*dir, error) {
 			return nil, fmt.Errorf("look for a partition: %w", err)
 		}
 		id, have, err := readPartitionMetadata(s.fs, path)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if have && id == spec.ID {
-			return d, nil
-		}
-		if !have {
-			if err := d.adopt(path, spec.ID); err != nil {
+		case !have:
+			nameless = append(nameless, d)
+		case id == spec.ID:
+			found = d
+		default:
+			if err := d.setAside(name, "a directory holds another topic's partition; renamed away"); err != nil {
 				return nil, err
 			}
-			return d, nil
 		}
-		stray, err := strayName(path, suffixStrayDir)
-		if err != nil {
+	}
+	if found == nil && !fresh && len(nameless) > 0 {
+		if !online {
+			return nil, nil
+		}
+		found, nameless = nameless[0], nameless[1:]
+		if err := found.adopt(filepath.Join(found.logs, name), spec.ID); err != nil {
 			return nil, err
 		}
-		s.logger.Warn("a directory holds another topic's partition; renamed away", "from", path, "to", stray)
-		if err := errors.Join(s.fs.Rename(path, stray), s.fs.SyncDir(d.logs)); err != nil {
-			return nil, fmt.Errorf("rename a stray partition: %w", err)
-		}
-		d.mu.Lock()
-		delete(d.names, name)
-		d.mu.Unlock()
 	}
-	return nil, nil
+	for _, d := range nameless {
+		if err := d.setAside(name, "a directory without a topic id stands where a partition of another directory, or a new one, would; renamed away"); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// setAside renames a partition's directory to a stray.
+func (d *dir) setAside(name, why string) error {
+	path := filepath.Join(d.logs, name)
+	stray, err := strayName(path, suffixStrayDir)
+	if err != nil {
+		return err
+	}
+	d.store.logger.Warn(why, "from", path, "to", stray)
+	if err := errors.Join(d.store.fs.Rename(path, stray), d.store.fs.SyncDir(d.logs)); err != nil {
+		return fmt.Errorf("rename a stray partition: %w", err)
+	}
+	d.mu.Lock()
+	delete(d.names, name)
+	d.mu.Unlock()
+	return nil
 }
 
 // adopt gives a directory without partition.metadata (a create that a crash
@@ -150,6 +178,9 @@ func (s *Store) create(spec LogSpec) (*Log, error) {
 	l := newLog(s, best, spec)
 	if err := l.make(); err != nil {
 		best.logsIn.Add(-1)
+		if !best.offline.Load() { // a full disk; what stays of it, find sets aside
+			err = errors.Join(err, s.fs.RemoveAll(l.path))
+		}
 		return nil, fmt.Errorf("create log %s: %w", l.path, err)
 	}
 	return l, nil
