@@ -80,8 +80,8 @@ type Options struct {
 	Ballast int64
 	// MaxOpenFiles bounds the descriptors of segments kept open.
 	MaxOpenFiles int
-	// StallUnhealthy is how long a sync that commits wait for may take before the
-	// store is unhealthy ([Store.Stalled]). Default 5 s; negative: never.
+	// StallUnhealthy is how long a write or sync that commits wait for may take
+	// before the store is unhealthy ([Store.Stalled]). Default 5 s; negative: never.
 	StallUnhealthy time.Duration
 	// StallExit is how long it may take before OnStall is told. Default 20 s;
 	// negative: never.
@@ -94,7 +94,7 @@ type Options struct {
 	OnCommit func(advanced []Advance, done []Done)
 	// OnOffline is told when a data directory was taken offline.
 	OnOffline func(dir string, why error)
-	// OnStall is told, once, that a sync has been running for longer than
+	// OnStall is told, once, that such a call has been running for longer than
 	// StallExit. The store cannot go on and cannot be closed while it runs.
 	OnStall func(dir string, why error)
 	Logger  *slog.Logger

@@ -9,9 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/chronik-stream/chronik/codec/record"
 	"github.com/chronik-stream/chronik/logstore/vfs"
@@ -22,8 +20,10 @@ import (
 // transactions, rolls, checkpoints, retention, DeleteRecords, compaction,
 // topics deleted and made again), and harmed at random: the power goes before
 // any change, calls fail with EIO, the disk is full, a sync fails and leaves
-// its pages clean, checkpoints crawl while a small ring fills up. It ends by a
-// clean stop, a power cut or a kill.
+// its pages clean, checkpoints crawl while a small ring fills up, calls hang
+// for longer than the watchdog lets them (crashharm_test.go). It ends by a clean
+// stop, a power cut or a kill. What of all that happened is counted, and a
+// scenario that never did fails the test (crashcoverage_test.go).
 //
 // Held against the model, after each start:
 //
@@ -38,10 +38,12 @@ func TestCrashModel(t *testing.T) {
 	if raceEnabled {
 		seeds = 8
 	}
-	for seed := range uint64(crashSeeds(seeds)) {
+	first, n := crashFirst(), uint64(crashSeeds(seeds))
+	cover := newCrashCoverage(t, n)
+	for seed := first; seed < first+n; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel() // much of a life is waiting
-			w := &crashWorld{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 4)), disk: vfs.NewMem()}
+			w := &crashWorld{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 4)), disk: vfs.NewMem(), cover: cover}
 			for i := range 4 {
 				m := &crashLog{name: fmt.Sprint("topic", i), transactional: i == 1, compacted: i == 3}
 				w.logs = append(w.logs, m)
@@ -65,7 +67,14 @@ type crashWorld struct {
 	logs    []*crashLog
 	life    int
 	plan    string
+	kind    string     // of the plan, as the coverage names it
+	struck  func() int // how often the plan's fault struck
+	stores  func() int // how often a window was stored into
+	stall   *crashStall
+	wide    bool // large records in this life: the ring comes around
+	opened  bool
 	harmed  bool // errors have an excuse in this life
+	cover   *crashCoverage
 	s       *Store
 	counter int
 	mu      sync.Mutex
@@ -109,6 +118,9 @@ func (w *crashWorld) renew(m *crashLog) {
 func (w *crashWorld) spec(m *crashLog) LogSpec {
 	c := DefaultLogConfig()
 	c.SegmentBytes, c.IndexIntervalBytes, c.FileDeleteDelayMs = 1500, 200, 0
+	if w.wide {
+		c.SegmentBytes = 300_000
+	}
 	c.RetentionMs = -1
 	c.BeforeMaxMs, c.AfterMaxMs = 1<<62, 1<<62
 	if m.compacted {
@@ -118,7 +130,8 @@ func (w *crashWorld) spec(m *crashLog) LogSpec {
 }
 
 func (w *crashWorld) live() {
-	w.harmed, w.off = false, nil
+	w.harmed, w.off, w.opened, w.struck, w.stall = false, nil, false, nil, nil
+	w.wide = w.rng.IntN(8) == 0
 	o := Options{
 		Dirs: []string{"/data1", "/data2"}, FS: w.disk, JournalMax: 2 << 20, DiskReserve: -1, Ballast: 64 << 10,
 		ProducerExpiration: 1 << 62, // the records say 1970, and a life may be long on a busy machine
@@ -137,19 +150,30 @@ func (w *crashWorld) live() {
 		Logger: slog.New(slog.NewTextHandler(&w.said, nil)).With("life", w.life),
 		Upkeep: UpkeepOptions{CleanerRate: -1, ScrubRate: -1, CleanerThreads: -1},
 	}
-	if w.rng.IntN(3) == 0 {
-		o.DirectBytes = 200
-	}
 	last := w.life == 4
 	if !last {
-		w.harm()
+		w.harm(&o)
 	} else {
-		w.plan = "nothing"
+		w.plan, w.kind = "nothing", ""
 	}
+	switch {
+	case o.DirectBytes != 0:
+	case w.wide:
+		o.DirectBytes = -1 // all of it through the ring
+	case w.rng.IntN(3) == 0:
+		o.DirectBytes = 200
+	}
+	w.stores = w.disk.Inject(vfs.Fault{Op: vfs.OpTouch, Times: -1})
 	s, err := Open(o)
 	w.s = s
 	if w.ok("open", err) {
+		for _, d := range s.dirs {
+			if m := d.mapper; m != nil {
+				m.hot, m.size = 3, 4096
+			}
+		}
 		if w.start() {
+			w.opened = true
 			for range 30 + w.rng.IntN(50) {
 				if w.t.Failed() || !w.s.Usable() {
 					break
@@ -160,48 +184,9 @@ func (w *crashWorld) live() {
 		w.end(last)
 		return
 	}
+	w.cover.life(w, "power cut")
 	w.disk.CutPower()
 	w.disk = w.disk.Crash(w.rng, vfs.CrashOptions{})
-}
-
-// harm arranges what goes wrong in this life.
-func (w *crashWorld) harm() {
-	files := []string{"*.journal", "*.log", "*.index", "checkpoint.tmp", "*"}[w.rng.IntN(5)]
-	skip := w.rng.IntN(60)
-	switch k := w.rng.IntN(7); k {
-	case 0:
-		w.plan = "nothing"
-	case 1, 2:
-		at := 1 + w.rng.IntN(700)
-		if w.rng.IntN(4) == 0 {
-			at = 1 + w.rng.IntN(100) // in recovery
-		}
-		w.plan = fmt.Sprintf("power cut at %d", at)
-		w.disk.CrashAt(at)
-		w.harmed = true
-	case 3:
-		op := []vfs.Op{vfs.OpWrite, vfs.OpSync, vfs.OpSyncDir, vfs.OpRename, vfs.OpCreate, vfs.OpRead}[w.rng.IntN(6)]
-		f := vfs.Fault{Op: op, Path: files, Skip: skip, Err: syscall.EIO}
-		if op == vfs.OpWrite && w.rng.IntN(2) == 0 {
-			f.Short = 1 + w.rng.IntN(600)
-		}
-		if op == vfs.OpRead {
-			f.Path = "*.log" // an unreadable checkpoint is an error of Open
-		}
-		w.plan = fmt.Sprintf("EIO on %v of %s after %d", op, files, skip)
-		w.disk.Inject(f)
-		w.harmed = true
-	case 4:
-		w.plan = fmt.Sprintf("a sync of %s after %d fails and leaves the pages clean", files, skip)
-		w.disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: files, Skip: skip, Err: syscall.EIO, Clean: true})
-		w.harmed = true
-	case 5:
-		w.plan = "full disk"
-		w.harmed = true
-	case 6:
-		w.plan = "slow checkpoints"
-		w.disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "checkpoint.tmp", Times: -1, Hook: func() { wait(3 * time.Millisecond) }})
-	}
 }
 
 // ok reports success; a failure without an excuse fails the test.
@@ -248,6 +233,9 @@ func (w *crashWorld) start() bool {
 		}
 		w.disk.SetCapacity(int64(u.Total-u.Free) + w.rng.Int64N(64<<10))
 	}
+	if w.stall != nil {
+		w.stall.arm(w)
+	}
 	return !w.t.Failed()
 }
 
@@ -260,7 +248,9 @@ func (w *crashWorld) end(last bool) {
 		}
 		how = 0
 	}
-	w.story = append(w.story, fmt.Sprintf("%s; %s", w.plan, []string{"stopped", "power cut", "killed"}[how]))
+	end := []string{"stopped", "power cut", "killed"}[how]
+	w.story = append(w.story, fmt.Sprintf("%s; %s", w.plan, end))
+	w.cover.life(w, end)
 	switch how {
 	case 0:
 		w.ok("close", w.s.Close())
@@ -283,7 +273,7 @@ func (w *crashWorld) step() {
 	m := w.logs[w.rng.IntN(len(w.logs))]
 	switch k := w.rng.IntN(40); {
 	case k == 0:
-		w.ok("checkpoint", w.s.Checkpoint())
+		w.cover.hit("checkpoint", w.ok("checkpoint", w.s.Checkpoint()))
 	case k == 1:
 		w.ok("roll", m.l.Roll(1))
 	case k == 2 && !m.compacted:
@@ -291,6 +281,7 @@ func (w *crashWorld) step() {
 		to := m.start + w.rng.Int64N(max(hw-m.start, 0)/2+1)
 		m.tried = max(m.tried, to)
 		if start, err := m.l.DeleteRecords(to); w.ok("delete records", err) {
+			w.cover.hit("DeleteRecords", start > m.start)
 			m.start, m.told = start, fmt.Sprintf("DeleteRecords to %d in life %d", to, w.life)
 		}
 	case k == 3 && !m.compacted && !m.l.deleted.Load(): // recreate may have left the old incarnation
@@ -301,7 +292,9 @@ func (w *crashWorld) step() {
 		m.tried = max(m.tried, m.l.Offsets().HighWatermark)
 		// An earlier try may have moved the start and not made it durable.
 		if w.ok("retention", m.l.ExpireNow(1)) && w.ok("checkpoint", w.s.Checkpoint()) {
-			m.start = m.l.Offsets().LogStart
+			start := m.l.Offsets().LogStart
+			w.cover.hit("retention", start > m.start)
+			m.start = start
 			m.told = fmt.Sprintf("retention in life %d", w.life)
 		}
 		m.l.SetConfig(w.spec(m).Config)
@@ -309,7 +302,9 @@ func (w *crashWorld) step() {
 		w.recreate(m)
 	case k == 5:
 		if m = w.logs[3]; w.ok("roll", m.l.Roll(1)) && w.ok("checkpoint", w.s.Checkpoint()) {
+			done := w.s.Upkeep().Compactions
 			w.ok("compaction", w.s.CompactNow(int64(w.life)*1000))
+			w.cover.hit("compaction", w.s.Upkeep().Compactions > done)
 		}
 	default:
 		w.burst()
@@ -323,6 +318,7 @@ func (w *crashWorld) recreate(m *crashLog) {
 	w.ok("delete", w.s.Delete(old))
 	l, err := w.s.CreateLog(w.spec(m))
 	if w.ok("create log again", err) {
+		w.cover.hit("topic deleted and made again", true)
 		m.l = l
 		return
 	}
@@ -350,6 +346,7 @@ func (w *crashWorld) burst() {
 		a, err := m.l.Append(&Append{Batches: raw, Origin: Coordinator, Token: done, Now: 1, Guard: Unguarded})
 		if !w.ok("append", err) {
 			p.lost = true
+			w.cover.hit("append refused on a full disk", errors.Is(err, ErrDiskFull))
 			continue
 		}
 		flights = append(flights, flight{m, p, values, a.BaseOffset, done})
@@ -359,6 +356,8 @@ func (w *crashWorld) burst() {
 			f.p.lost = true
 			continue
 		}
+		w.cover.hit("append beside an offline directory", w.offline() == 1)
+		w.cover.hit("append in each directory: "+f.m.l.Dir(), true)
 		for i, v := range f.values {
 			f.m.acked[f.base+int64(i)] = v
 		}
@@ -379,7 +378,7 @@ func (w *crashWorld) next(m *crashLog, p *crashProducer) (raw []byte, values []s
 	b := testBatch{ts: 1, producer: id, epoch: p.epoch, seq: p.seq, txn: m.transactional}
 	for range 1 + w.rng.IntN(3) {
 		w.counter++
-		key, value := fmt.Sprint(w.rng.IntN(5)), fmt.Sprintf("%d-%0*d", w.counter, w.rng.IntN(80), 0)
+		key, value := fmt.Sprint(w.rng.IntN(5)), fmt.Sprintf("%d-%0*d", w.counter, w.rng.IntN(w.most()), 0)
 		b.records = append(b.records, key, value)
 		values = append(values, value)
 		m.sent[value], m.lastSent[key] = true, value
@@ -531,6 +530,7 @@ func (w *crashWorld) checkTxns(m *crashLog, batches []record.Batch, o Offsets) {
 		if s.Len > 0 {
 			s.Seg.Release()
 		}
+		w.cover.hit("aborted transaction", listed)
 		if !b.Control() && b.Transactional() && listed != aborted[b.BaseOffset()] {
 			t.Errorf("%s: the batch at %d is aborted: %v; the reader is told %v", m.name, b.BaseOffset(), aborted[b.BaseOffset()], s.Aborted)
 		}

@@ -76,7 +76,7 @@ type journal struct {
 
 	stalls   atomic.Uint64
 	stallNs  atomic.Int64
-	syncFrom atomic.Int64 // unix ns when the running sync began, 0: none
+	busyFrom atomic.Int64 // unix ns when the running write or sync began, 0: none
 }
 
 var errJournalClosed = errors.New("the journal is closed")
@@ -323,7 +323,10 @@ func (j *journal) begin(info *groupInfo) error {
 
 // write writes the group that was built, with one call.
 func (j *journal) write(info *groupInfo) error {
-	if _, err := j.cur.file.WriteAt(j.build.finish(), int64(j.at)*journalBlock); err != nil {
+	j.busyFrom.Store(time.Now().UnixNano())
+	_, err := j.cur.file.WriteAt(j.build.finish(), int64(j.at)*journalBlock)
+	j.busyFrom.Store(0)
+	if err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
 	seq := j.seq.Add(1)
@@ -341,9 +344,9 @@ func (j *journal) sync() error {
 	if j.durable.Load() == seq {
 		return nil
 	}
-	j.syncFrom.Store(time.Now().UnixNano())
+	j.busyFrom.Store(time.Now().UnixNano())
 	err := j.cur.file.Datasync()
-	j.syncFrom.Store(0)
+	j.busyFrom.Store(0)
 	if err != nil {
 		return fmt.Errorf("sync journal: %w", err)
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
@@ -44,17 +42,9 @@ type cutter struct {
 	life int
 }
 
-func crashSeeds(def int) int {
-	if s := os.Getenv("CRASH_SEEDS"); s != "" {
-		if n, err := strconv.Atoi(s); err == nil {
-			return n
-		}
-	}
-	return def
-}
-
 func TestCrashPowerCut(t *testing.T) {
-	for seed := range uint64(crashSeeds(25)) {
+	first, n := crashFirst(), uint64(crashSeeds(25))
+	for seed := first; seed < first+n; seed++ {
 		c := &cutter{t: t, rng: rand.New(rand.NewPCG(seed, 77)), seed: seed}
 		for p := range 3 {
 			spec := specOf("t", int32(p))

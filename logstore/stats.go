@@ -30,8 +30,8 @@ type Stats struct {
 	RingBytes, RingHeld  int64 // of all journals; held awaits a checkpoint
 	Stalls               uint64
 	StallTime            time.Duration
-	// SyncRunning is how long the oldest sync that commits wait for has been
-	// running; StalledSyncs is how many ran longer than StallUnhealthy.
+	// SyncRunning is how long the oldest write or sync that commits wait for has
+	// been running; StalledSyncs is how many ran longer than StallUnhealthy.
 	SyncRunning   time.Duration
 	StalledSyncs  uint64
 	OpenFiles     int

@@ -121,6 +121,13 @@ func (m *Mem) Ops() int {
 	return m.ops
 }
 
+// Cut reports whether the power is off.
+func (m *Mem) Cut() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cut
+}
+
 // begin returns with m.mu held, also with an error. The fault that strikes, if
 // any, has had its hook called.
 func (m *Mem) begin(op Op, name string) (*Fault, error) {
