@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,38 @@ func TestConnections(t *testing.T) {
 	first, steady, err := Partitions(t.Context(), target, "parts", 20, 3, 2, 10)
 	if err != nil || first.Records != 20 || steady.Records != 40 {
 		t.Fatalf("got %+v, %+v, %v", first, steady, err)
+	}
+}
+
+// TestIdleGroupsForgotten has the broker forget a member between its two joins,
+// as Kafka's expiry does.
+func TestIdleGroupsForgotten(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.BrokerConfigs(map[string]string{
+		"group.initial.rebalance.delay.ms": "0", "group.max.session.timeout.ms": "1800000"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	var mu sync.Mutex
+	forgotten := map[string]bool{} // mu; ids that the broker will never know
+	c.ControlKey(int16(kmsg.JoinGroup), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		req := r.(*kmsg.JoinGroupRequest)
+		if req.MemberID == "" || len(forgotten) == 3 && !forgotten[req.MemberID] {
+			return nil, nil, false
+		}
+		forgotten[req.MemberID] = true
+		resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
+		resp.MemberID, resp.ErrorCode = req.MemberID, int16(unknownMemberID)
+		return resp, nil, true
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := IdleGroups(ctx, Target{Bootstrap: c.ListenAddrs()[0]}, "idle", 10, 2)
+	if err != nil || r.Records != 10 || len(forgotten) != 3 {
+		t.Fatalf("got %+v, %v; %d members were forgotten", r, err, len(forgotten))
 	}
 }
 

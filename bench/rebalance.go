@@ -15,6 +15,7 @@ const (
 	coordinatorLoading      = brokerError(14)
 	coordinatorNotAvailable = brokerError(15)
 	notCoordinator          = brokerError(16)
+	unknownMemberID         = brokerError(25)
 	rebalanceInProgress     = brokerError(27)
 	memberIDRequired        = brokerError(79)
 )
@@ -82,14 +83,23 @@ func (m *groupMember) sync() error {
 	return err
 }
 
-// enter joins and syncs until the member is part of a generation.
+// enter joins and syncs until the member is part of a generation. A member that
+// the broker does not know any more begins without its id, as every client
+// does: Kafka's expiry deletes an empty group between a member's getting an id
+// and its joining with it.
 func (m *groupMember) enter(ctx context.Context) error {
 	for {
 		err := m.join()
 		if err == nil {
 			err = m.sync()
 		}
-		if err == nil || ctx.Err() != nil || !errors.Is(err, rebalanceInProgress) {
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case errors.Is(err, rebalanceInProgress):
+		case errors.Is(err, unknownMemberID):
+			m.id = ""
+		default:
 			return err
 		}
 	}
