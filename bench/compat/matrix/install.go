@@ -41,6 +41,21 @@ func run(dir, name string, args ...string) error {
 	return nil
 }
 
+// need installs a program's package of the system where the program is missing.
+func need(dir, program, pkg string) error {
+	if _, err := exec.LookPath(program); err == nil {
+		return nil
+	}
+	install := []string{"install", "-y", "-qq", pkg}
+	if run(dir, "apt-get", install...) == nil {
+		return nil
+	}
+	if err := run(dir, "apt-get", "update", "-qq"); err != nil {
+		return fmt.Errorf("%s is missing, and %s cannot be installed: %w", program, pkg, err)
+	}
+	return run(dir, "apt-get", install...)
+}
+
 // interpreter finds a Python of that version, or the default one when the
 // version is its own.
 func interpreter(version string) (string, error) {
@@ -89,6 +104,9 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.
 func java(version string) func(*matrix) ([]string, error) {
 	return func(m *matrix) ([]string, error) {
 		dir, err := m.install("java-"+version, func(dir string) error {
+			if err := errors.Join(need(dir, "javac", "default-jdk-headless"), need(dir, "mvn", "maven")); err != nil {
+				return err
+			}
 			if err := os.WriteFile(filepath.Join(dir, "pom.xml"), fmt.Appendf(nil, pom, version), 0o644); err != nil {
 				return err
 			}
@@ -151,11 +169,21 @@ func sarama(module, version, speaks string) func(*matrix) ([]string, error) {
 }
 
 // kafkajs installs it with the codecs that others wrote for it; the one for zstd
-// does not build on a Node of today.
+// does not build on a Node of today. The one for lz4 compiles C against Node's
+// headers, which it fetches and not every machine gets: nothing is compiled, and
+// lz4 takes its own JavaScript instead.
 func kafkajs(version string) func(*matrix) ([]string, error) {
 	return func(m *matrix) ([]string, error) {
 		dir, err := m.install("kafkajs-"+version, func(dir string) error {
-			return run(dir, "npm", "install", "--loglevel=error", "--no-fund", "--no-audit", "kafkajs@"+version, "kafkajs-snappy", "kafkajs-lz4")
+			if err := errors.Join(need(dir, "node", "nodejs"), need(dir, "npm", "npm")); err != nil {
+				return err
+			}
+			err := run(dir, "npm", "install", "--ignore-scripts", "--loglevel=error", "--no-fund", "--no-audit", "kafkajs@"+version, "kafkajs-snappy", "kafkajs-lz4")
+			if err != nil {
+				return err
+			}
+			lib := filepath.Join(dir, "node_modules/lz4/lib")
+			return os.Rename(filepath.Join(lib, "utils-js.js"), filepath.Join(lib, "utils.js"))
 		})
 		return []string{"sh", "-c", `cd "$0" && exec node "$1" "$2"`, dir, filepath.Join(m.here, "scripts/client.mjs"), "BOOTSTRAP"}, err
 	}
@@ -164,7 +192,7 @@ func kafkajs(version string) func(*matrix) ([]string, error) {
 // kcat comes with the system.
 func kcat(fallback string) func(*matrix) ([]string, error) {
 	return func(m *matrix) ([]string, error) {
-		_, err := exec.LookPath("kcat")
+		err := need(m.work, "kcat", "kcat")
 		return []string{"python3", filepath.Join(m.here, "scripts/kcat.py"), "BOOTSTRAP", fallback}, err
 	}
 }
