@@ -120,7 +120,8 @@ func configEntry(r *kmsg.DescribeConfigsRequest, res cluster.Resource, key strin
 	c.ReadOnly = res.Type == cluster.ResourceBroker && !v.Def.Changes()
 	c.ConfigType = kmsg.ConfigType(v.Def.Type)
 	if !v.Null && !c.IsSensitive {
-		c.Value = &v.Value
+		value := v.Def.Parsed(v.Value) // synonyms are told as they were set (ConfigHelperUtils.java)
+		c.Value = &value
 	}
 	if r.IncludeDocumentation {
 		c.Documentation = &v.Def.Doc

@@ -32,14 +32,14 @@ func handleGetTelemetrySubscriptions(rq *request, r *kmsg.GetTelemetrySubscripti
 	switch {
 	case c == nil:
 		resp.ErrorCode = errThrottlingQuotaExceeded
-	case c.subscription == subscription && rq.received.Sub(c.last()) < interval && !c.terminating:
+	case c.subscription == subscription && rq.received.Sub(c.last()) < interval && !c.outdated && !c.terminating:
 		resp.ErrorCode = errThrottlingQuotaExceeded
 	}
 	if resp.ErrorCode != errNone {
 		return refused(rq, resp)
 	}
 	c.clientID, c.subscription, c.requested, c.interval = rq.clientID, subscription, requested, interval
-	c.asked, c.terminating = rq.received, false
+	c.asked, c.outdated, c.terminating = rq.received, false, false
 	resp.ClientInstanceID, resp.SubscriptionID = id, subscription
 	resp.AcceptedCompressionTypes = telemetryCodecs
 	resp.PushIntervalMillis = int32(interval.Milliseconds())

@@ -37,7 +37,9 @@ func (rq *request) push(r *kmsg.PushTelemetryRequest) errCode {
 		code = errInvalidRequest // it has said goodbye
 	case c == nil || r.SubscriptionID != subscription || c.subscription != subscription:
 		code = errUnknownSubscriptionID
-	case !r.Terminating && !c.pushed.IsZero() && rq.received.Sub(c.pushed) < c.interval:
+	case !r.Terminating && !c.asked.After(c.pushed) && rq.received.Sub(c.pushed) < c.interval:
+		// The first after the question may come early: clients spread it over half
+		// an interval to one and a half.
 		code = errThrottlingQuotaExceeded
 	case !compress.Codec(r.CompressionType).Valid():
 		code = errUnsupportedCompression
@@ -45,6 +47,9 @@ func (rq *request) push(r *kmsg.PushTelemetryRequest) errCode {
 		code = errTelemetryTooLarge
 	default:
 		c.pushed = rq.received
+	}
+	if c != nil {
+		c.outdated = code == errUnknownSubscriptionID || code == errUnsupportedCompression
 	}
 	t.mu.Unlock()
 	if code != errNone {

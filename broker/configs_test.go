@@ -77,6 +77,32 @@ func sourceOf(res cluster.Resource) kmsg.ConfigSource {
 	return 2
 }
 
+// TestParsedValues: what is told is what was read of a value, not its blanks or
+// the second of two names.
+func TestParsedValues(t *testing.T) {
+	b := run(t, nil)
+	padded, twice := " 5000 ", "compact, compact"
+	makeTopic(t, b, "t", 1, map[string]*string{"retention.ms": &padded, "cleanup.policy": &twice})
+	w := dial(t, b)
+	res := cluster.Resource{Type: cluster.ResourceTopic, Name: "t"}
+	check := func(key, want string) {
+		t.Helper()
+		if got := describeOne(t, w, res, key); got.Value == nil || *got.Value != want {
+			t.Errorf("%s is %v, want %q", key, got.Value, want)
+		}
+	}
+	check("retention.ms", "5000")
+	check("cleanup.policy", "compact")
+	padded, twice = "\t6000 ", "delete,compact,delete"
+	for key, value := range map[string]*string{"retention.ms": &padded, "cleanup.policy": &twice} {
+		if got := alterOne(w, res, key, value); got.ErrorCode != 0 {
+			t.Errorf("%s: code %d", key, got.ErrorCode)
+		}
+	}
+	check("retention.ms", "6000")
+	check("cleanup.policy", "delete,compact")
+}
+
 // TestEveryKey walks every key of every resource: it is listed with its type
 // and documentation; set, it is in force with the right source and as the first
 // synonym; deleted, it is as before; a bad value is INVALID_CONFIG (a

@@ -114,6 +114,7 @@ var logCodes = []struct {
 	{logstore.ErrTooManyProducers, errPolicyViolation},
 	{cluster.ErrTooManyPartitions, errPolicyViolation},
 	{cluster.ErrTooLarge, errInvalidRequest},
+	{cluster.ErrConfigSubscription, errInvalidRequest},
 	{cluster.ErrConfigValue, errInvalidConfig},
 	{cluster.ErrConfigUnknown, errInvalidConfig},
 	{cluster.ErrConfigReadOnly, errInvalidRequest},

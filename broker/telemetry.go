@@ -55,8 +55,11 @@ type telemetryClient struct {
 	interval     time.Duration
 	asked        time.Time // GetTelemetrySubscriptions
 	pushed       time.Time
-	terminating  bool
-	metrics      []ClientMetric
+	// outdated: the last push named another subscription or a codec that is none,
+	// and the client may ask again at once.
+	outdated    bool
+	terminating bool
+	metrics     []ClientMetric
 }
 
 // subscriptionOf gives what the client-metrics resources ask of a client.

@@ -49,6 +49,24 @@ func TestTelemetry(t *testing.T) {
 		req.Resources = append(req.Resources, one)
 		return ask[*kmsg.IncrementalAlterConfigsResponse](w, req).Resources[0].ErrorCode
 	}
+	// What Kafka's ClientMetricsConfigs.validate refuses with which code.
+	for _, bad := range []struct {
+		key, value string
+		code       errCode
+	}{
+		{"interval", "1000", errInvalidRequest},
+		{"interval.ms", "99", errInvalidRequest},
+		{"interval.ms", "3600001", errInvalidRequest},
+		{"interval.ms", "x", errInvalidConfig},
+		{"match", "client_id", errInvalidConfig},
+		{"match", "client_id=a=b", errInvalidConfig},
+		{"match", "client_id=(", errInvalidConfig},
+		{"match", "client=a", errInvalidConfig},
+	} {
+		if code := alter(bad.key, bad.value); code != bad.code {
+			t.Errorf("%s=%s: code %d, want %d", bad.key, bad.value, code, bad.code)
+		}
+	}
 	ask0 := func(id [16]byte) *kmsg.GetTelemetrySubscriptionsResponse {
 		req := kmsg.NewPtrGetTelemetrySubscriptionsRequest()
 		req.ClientInstanceID = id
@@ -62,13 +80,13 @@ func TestTelemetry(t *testing.T) {
 	if again := ask0(id); again.ErrorCode != errThrottlingQuotaExceeded {
 		t.Errorf("asked again at once: %d", again.ErrorCode)
 	}
-	for _, c := range [][2]string{{"metrics", "org.apache.kafka.producer.,x."}, {"interval.ms", "100"}, {"match", "client_id=wir.,client_source_address=127.*"}} {
+	for _, c := range [][2]string{{"metrics", "org.apache.kafka.producer.,x."}, {"interval.ms", "60000"}, {"match", "client_id=wir.,client_source_address=127.*"}} {
 		if code := alter(c[0], c[1]); code != 0 {
 			t.Fatalf("%s: %d", c[0], code)
 		}
 	}
 	sub := ask0(id)
-	if sub.ErrorCode != 0 || len(sub.RequestedMetrics) != 2 || sub.PushIntervalMillis != 100 || sub.SubscriptionID == none.SubscriptionID || sub.TelemetryMaxBytes != 1<<20 {
+	if sub.ErrorCode != 0 || len(sub.RequestedMetrics) != 2 || sub.PushIntervalMillis != 60000 || sub.SubscriptionID == none.SubscriptionID || sub.TelemetryMaxBytes != 1<<20 {
 		t.Fatalf("with a subscription: %+v", sub)
 	}
 	push := func(change func(*kmsg.PushTelemetryRequest)) errCode {
@@ -106,6 +124,22 @@ func TestTelemetry(t *testing.T) {
 	}
 	if code := push(nil); code != errThrottlingQuotaExceeded {
 		t.Errorf("pushed again at once: %d", code)
+	}
+	// Who is told that its subscription is an old one asks and pushes at once.
+	if code := push(func(r *kmsg.PushTelemetryRequest) { r.SubscriptionID++ }); code != errUnknownSubscriptionID {
+		t.Errorf("a push of another subscription: %d", code)
+	}
+	if again := ask0(id); again.ErrorCode != 0 || again.SubscriptionID != sub.SubscriptionID {
+		t.Errorf("asked after that: %+v", again)
+	}
+	if again := ask0(id); again.ErrorCode != errThrottlingQuotaExceeded {
+		t.Errorf("asked twice after that: %d", again.ErrorCode)
+	}
+	if code := push(nil); code != 0 {
+		t.Errorf("the first push after the question: %d", code)
+	}
+	if code := push(nil); code != errThrottlingQuotaExceeded {
+		t.Errorf("the second push after the question: %d", code)
 	}
 	if code := push(func(r *kmsg.PushTelemetryRequest) { r.Terminating = true }); code != 0 {
 		t.Errorf("the last push: %d", code)

@@ -16,6 +16,10 @@ var (
 	ErrConfigUnknown  = errors.New("unknown configuration")
 	ErrConfigValue    = errors.New("invalid value")
 	ErrConfigReadOnly = errors.New("the configuration cannot be changed at run time")
+	// ErrConfigSubscription comes beside the others where Kafka's check of client
+	// metrics says INVALID_REQUEST: for an unknown key and an interval out of
+	// bounds (ClientMetricsConfigs.java).
+	ErrConfigSubscription = errors.New("refused for a subscription")
 )
 
 // CheckConfig checks a key and its value for a type of resource.
@@ -132,11 +136,15 @@ func (t ConfigType) String() string {
 
 // unknownKey names the key and the nearest one that exists.
 func unknownKey(t ResourceType, key string) error {
+	unknown := ErrConfigUnknown
+	if t == ResourceClientMetrics {
+		unknown = fmt.Errorf("%w: %w", ErrConfigSubscription, unknown)
+	}
 	kind := map[ResourceType]string{ResourceTopic: "topic ", ResourceGroup: "group ", ResourceBroker: "broker ", ResourceClientMetrics: "client metrics "}[t]
 	if near := nearest(ConfigDefs(t), key); near != "" {
-		return fmt.Errorf("%w: there is no %sconfiguration %s; did you mean %s?", ErrConfigUnknown, kind, key, near)
+		return fmt.Errorf("%w: there is no %sconfiguration %s; did you mean %s?", unknown, kind, key, near)
 	}
-	return fmt.Errorf("%w: there is no %sconfiguration %s", ErrConfigUnknown, kind, key)
+	return fmt.Errorf("%w: there is no %sconfiguration %s", unknown, kind, key)
 }
 
 // nearest is the key with the fewest edits to reach, if they are few.

@@ -11,7 +11,7 @@ import (
 // ClientMetricsConfigs is every key of a client metrics subscription, by name
 // (KIP-714).
 var ClientMetricsConfigs = []ConfigDef{
-	{Name: "interval.ms", Type: TypeInt, Default: "300000", Check: between(100, 3600000),
+	{Name: "interval.ms", Type: TypeInt, Default: "300000", Check: pushInterval,
 		Doc: "How often matching clients push their metrics, in milliseconds."},
 	{Name: "match", Type: TypeList, Default: "", Check: clientMatch,
 		Doc: "Which clients the subscription is for, as name=pattern pairs that must all match; the names are client_instance_id, client_id, client_software_name, client_software_version, client_source_address and client_source_port, the patterns regular expressions. Empty matches every client."},
@@ -19,12 +19,19 @@ var ClientMetricsConfigs = []ConfigDef{
 		Doc: "Prefixes of the metrics that clients push; * is all of them, empty none."},
 }
 
+func pushInterval(v string) error {
+	if err := between(100, 3600000)(v); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfigSubscription, err)
+	}
+	return nil
+}
+
 var clientMatchNames = []string{"client_instance_id", "client_id", "client_software_name", "client_software_version", "client_source_address", "client_source_port"}
 
 func clientMatch(v string) error {
 	for _, item := range SplitList(v) {
 		name, pattern, found := strings.Cut(item, "=")
-		if name = strings.TrimSpace(name); !found || !slices.Contains(clientMatchNames, name) {
+		if name = strings.TrimSpace(name); !found || pattern == "" || strings.Contains(pattern, "=") || !slices.Contains(clientMatchNames, name) {
 			return fmt.Errorf("%q is not a pair of one of %s and a pattern", item, strings.Join(clientMatchNames, ", "))
 		}
 		if _, err := regexp.Compile(strings.TrimSpace(pattern)); err != nil {

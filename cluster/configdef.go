@@ -49,6 +49,21 @@ type ConfigDef struct {
 // Changes reports whether a broker key can be changed at run time.
 func (d *ConfigDef) Changes() bool { return d.Dynamic != ReadOnly && !d.Unused && !d.AtStart }
 
+// Parsed is a value as Kafka's ConfigDef reads it: without the blanks around it,
+// and a list without what it names twice.
+func (d *ConfigDef) Parsed(value string) string {
+	if d.Type != TypeList {
+		return strings.TrimSpace(value)
+	}
+	var list []string
+	for _, item := range SplitList(value) {
+		if !slices.Contains(list, item) {
+			list = append(list, item)
+		}
+	}
+	return strings.Join(list, ",")
+}
+
 // Sensitive reports whether the value must never be shown.
 func (d *ConfigDef) Sensitive() bool { return d.Type == TypePassword }
 

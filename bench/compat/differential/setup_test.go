@@ -159,7 +159,7 @@ func setupTransactions(p *Peer) error {
 		add.Version, add.TransactionalID, add.ProducerID = 3, name, producer
 		add.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{2}}}
 		b := NewBatch(name, "record")
-		b.Attributes, b.Producer, b.Epoch, b.Sequence = 0x10, producer, 0, 0
+		b.Time, b.Attributes, b.Producer, b.Epoch, b.Sequence = start, 0x10, producer, 0, 0
 		req := produce(9, "t", 2, b.Encode())
 		req.TransactionID = &name
 		steps = []Step{
