@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"testing"
@@ -172,6 +173,71 @@ func TestConnectionLimitsChange(t *testing.T) {
 	}
 	if took := time.Since(began); took < 200*time.Millisecond {
 		t.Errorf("26 connections at 20 a second came within %v", took)
+	}
+}
+
+// TestConnectionLimitsOfAListener: the limits with a listener's prefix, from the
+// configuration file and at run time, hold for that listener alone.
+func TestConnectionLimitsOfAListener(t *testing.T) {
+	b := run(t, func(o *Options) {
+		o.Listeners = "PLAINTEXT://127.0.0.1:0,SMALL://127.0.0.1:0"
+		o.SecurityProtocols = "SMALL:PLAINTEXT"
+		o.Static = map[string]string{"listener.name.small.max.connections": "1"}
+	})
+	small := b.server.Addr("SMALL").String()
+	enter := func() *wire {
+		c, err := net.Dial("tcp", small)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() }) // the test may have closed it
+		if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		return &wire{t: t, conn: c}
+	}
+	asks := func(w *wire) { ask[*kmsg.ApiVersionsResponse](w, kmsg.NewPtrApiVersionsRequest()) }
+	first := enter()
+	asks(first)
+	enter().closed()
+	alive(t, b)
+	admin := dial(t, b)
+	node := cluster.Resource{Type: cluster.ResourceBroker, Name: strconv.Itoa(int(b.opt.NodeID))}
+	set := func(key, value string) {
+		t.Helper()
+		if got := alterOne(admin, node, "listener.name.small."+key, &value); got.ErrorCode != 0 {
+			t.Fatalf("%s=%s: %d %s", key, value, got.ErrorCode, errText(got.ErrorMessage))
+		}
+	}
+	set("max.connections", "2")
+	second := enter()
+	asks(second)
+	enter().closed()
+	// Who leaves makes room.
+	before := b.server.Stats().Open
+	if err := second.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "there is room for one", func() bool { return b.server.Stats().Open < before })
+	asks(enter())
+	set("max.connections", "1000")
+
+	set("max.connection.creation.rate", "20")
+	alive(t, b)
+	began := time.Now()
+	for range 26 {
+		alive(t, b)
+	}
+	others := time.Since(began)
+	began = time.Now()
+	for range 26 {
+		asks(enter())
+	}
+	if took := time.Since(began); took < 200*time.Millisecond {
+		t.Errorf("26 connections at 20 a second came within %v, on the other listener within %v", took, others)
+	}
+	if others > 200*time.Millisecond {
+		t.Errorf("26 connections of the other listener took %v", others)
 	}
 }
 

@@ -42,6 +42,8 @@ type listener struct {
 	// listeners that have none.
 	sasl atomic.Pointer[auth.SASL]
 	tls  atomic.Pointer[auth.TLS]
+
+	accepts acceptRate // the listener's own max.connection.creation.rate
 }
 
 // showEffective puts what the broker really listens on and stores in into its

@@ -359,15 +359,22 @@ func (s *security) expireTokens() {
 }
 
 // admit is netloop's question about a new connection: connection_creation_rate
-// of its address and max.connection.creation.rate of all (KIP-612).
-func (s *security) admit(_ string, ip netip.Addr) (time.Duration, error) {
+// of its address and max.connection.creation.rate of all and of its listener
+// (KIP-612).
+func (s *security) admit(name string, ip netip.Addr) (time.Duration, error) {
 	now := time.Now()
 	if s.quotas.Any(auth.QuotaConnections) {
 		if wait := s.quotas.Connection(ip, now); wait > 0 {
 			return wait, errConnectionRate
 		}
 	}
-	return s.b.accepts.next(now), nil
+	wait := s.b.accepts.next(now)
+	for _, l := range s.b.listeners {
+		if l.name == name {
+			wait = max(wait, l.accepts.next(now))
+		}
+	}
+	return wait, nil
 }
 
 var errConnectionRate = errors.New("broker: the address connects more often than connection_creation_rate allows")

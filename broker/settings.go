@@ -53,6 +53,11 @@ func (b *Broker) readSettings() {
 	}
 	b.server.SetMaxConnections(int(all), int(perIP), now.ipLimits)
 	b.accepts.limit(c.BrokerInt("max.connection.creation.rate"))
+	for _, l := range b.listeners {
+		// Without a key of its own a listener has the broker's, which holds already.
+		b.server.SetListenerConnections(l.name, int(c.BrokerInt(l.prefix()+"max.connections")))
+		l.accepts.limit(c.BrokerInt(l.prefix() + "max.connection.creation.rate"))
+	}
 	b.workers.resize(b, int(b.workersNow()))
 	b.tune()
 }

@@ -53,8 +53,6 @@ func CheckScope(res Resource, key string) error {
 		return fmt.Errorf("%w: %s has no effect here. %s", ErrConfigReadOnly, key, def.Doc)
 	case def.Dynamic == ReadOnly, def.AtStart:
 		return fmt.Errorf("%w: %s is read when the broker starts; set it in the broker's own configuration", ErrConfigReadOnly, key)
-	case key != def.Name && slices.Contains(forAllListeners, def.Name):
-		return fmt.Errorf("%w: %s holds for all listeners together; set it without the listener's prefix", ErrConfigReadOnly, def.Name)
 	case res.Name == "" && (def.Dynamic == PerBroker || key != def.Name):
 		return fmt.Errorf("%w: %s belongs to one broker and has no cluster-wide default; name the broker", ErrConfigReadOnly, key)
 	}

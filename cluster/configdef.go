@@ -145,10 +145,6 @@ var listenerKeys = []string{
 	"num.network.threads", "principal.builder.class",
 }
 
-// forAllListeners are those of them whose prefixed form is read and has no
-// effect of its own.
-var forAllListeners = []string{"max.connection.creation.rate", "max.connections"}
-
 // listenerKey splits the listener's name and mechanism off a key. ok is false
 // for a key without the prefix and for one that cannot differ by listener.
 func listenerKey(key string) (base string, ok bool) {

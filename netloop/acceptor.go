@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
@@ -51,6 +52,8 @@ type listener struct {
 	fd     int
 	polled bool  // acceptor only
 	retry  Timer // acceptor only
+
+	open, max atomic.Int64 // connections, and how many may be; 0 is no bound of its own
 }
 
 func newAcceptor(s *Server) (*acceptor, error) {
@@ -162,7 +165,7 @@ func (a *acceptor) closeListeners(*Loop) {
 	}
 	for d := range a.delayed {
 		a.loop.Cancel(&d.timer)
-		a.drop(d.fd, d.remote.Addr())
+		a.drop(d.ln, d.fd, d.remote.Addr())
 	}
 	clear(a.delayed)
 }
@@ -192,7 +195,7 @@ func (a *acceptor) accept(ln *listener) {
 // arrived applies the limits to a new socket. Acceptor only.
 func (a *acceptor) arrived(ln *listener, fd int, remote netip.AddrPort) {
 	a.srv.accepted.Add(1)
-	if !a.srv.admitConn(remote.Addr()) {
+	if !a.srv.admitConn(ln, remote.Addr()) {
 		a.srv.refused.Add(1)
 		a.srv.closeSocket(fd)
 		return
@@ -207,11 +210,11 @@ func (a *acceptor) arrived(ln *listener, fd int, remote netip.AddrPort) {
 	}
 	switch {
 	case delay > 0:
-		d := &delayedSocket{fd: fd, remote: remote}
+		d := &delayedSocket{ln: ln, fd: fd, remote: remote}
 		d.timer.Fire = func(time.Time) {
 			delete(a.delayed, d)
 			if err != nil {
-				a.drop(fd, remote.Addr())
+				a.drop(ln, fd, remote.Addr())
 			} else {
 				a.hand(ln, fd, remote)
 			}
@@ -219,7 +222,7 @@ func (a *acceptor) arrived(ln *listener, fd int, remote netip.AddrPort) {
 		a.delayed[d] = struct{}{}
 		a.loop.Schedule(&d.timer, a.loop.now.Add(delay))
 	case err != nil:
-		a.drop(fd, remote.Addr())
+		a.drop(ln, fd, remote.Addr())
 	default:
 		a.hand(ln, fd, remote)
 	}
@@ -240,6 +243,7 @@ func (a *acceptor) admit(ln *listener, ip netip.Addr) (delay time.Duration, err 
 
 // delayedSocket is one that Options.Admit makes wait.
 type delayedSocket struct {
+	ln     *listener
 	fd     int
 	remote netip.AddrPort
 	timer  Timer
@@ -249,7 +253,7 @@ type delayedSocket struct {
 func (a *acceptor) hand(ln *listener, fd int, remote netip.AddrPort) {
 	sa, err := unix.Getsockname(fd)
 	if err != nil { // the peer is gone
-		a.drop(fd, remote.Addr())
+		a.drop(ln, fd, remote.Addr())
 		return
 	}
 	best := a.srv.loops[0]
@@ -268,9 +272,9 @@ func (a *acceptor) hand(ln *listener, fd int, remote netip.AddrPort) {
 }
 
 // drop closes a socket that no loop has. Acceptor only.
-func (a *acceptor) drop(fd int, ip netip.Addr) {
+func (a *acceptor) drop(ln *listener, fd int, ip netip.Addr) {
 	a.srv.closeSocket(fd)
-	a.srv.forgetConn(ip)
+	a.srv.forgetConn(ln, ip)
 }
 
 func (s *Server) closeSocket(fd int) {

@@ -383,7 +383,7 @@ func (c *conn) close(reason CloseReason, why error) {
 	l.open--
 	l.assigned.Add(-1)
 	l.stats.closed[reason].Add(1)
-	c.srv.forgetConn(c.remote.Addr())
+	c.srv.forgetConn(c.ln, c.remote.Addr())
 	c.dying()
 }
 

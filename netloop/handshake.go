@@ -230,5 +230,5 @@ func (s *Server) dropArrival(in *arrival) {
 	} else if in.fd >= 0 {
 		s.closeSocket(in.fd)
 	}
-	s.forgetConn(in.remote.Addr())
+	s.forgetConn(in.ln, in.remote.Addr())
 }

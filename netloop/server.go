@@ -210,9 +210,22 @@ func (s *Server) SetMaxConnections(all, perIP int, exceptions map[netip.Addr]int
 	s.ipLimits.Store(&exceptions)
 }
 
-// admitConn counts a connection in, or refuses it.
-func (s *Server) admitConn(ip netip.Addr) bool {
+// SetListenerConnections bounds one listener's connections, beside the limits of
+// all; 0 is no bound. Any goroutine.
+func (s *Server) SetListenerConnections(listener string, limit int) {
+	for _, ln := range s.acceptor.listeners {
+		if ln.name == listener {
+			ln.max.Store(int64(limit))
+		}
+	}
+}
+
+// admitConn counts a connection in, or refuses it. Acceptor only.
+func (s *Server) admitConn(ln *listener, ip netip.Addr) bool {
 	if limit := s.maxConnections.Load(); limit > 0 && s.open.Load() >= limit {
+		return false
+	}
+	if limit := ln.max.Load(); limit > 0 && ln.open.Load() >= limit {
 		return false
 	}
 	s.ipMu.Lock()
@@ -226,11 +239,13 @@ func (s *Server) admitConn(ip netip.Addr) bool {
 	}
 	s.perIP[ip]++
 	s.open.Add(1)
+	ln.open.Add(1)
 	return true
 }
 
 // forgetConn counts a connection out. Any goroutine.
-func (s *Server) forgetConn(ip netip.Addr) {
+func (s *Server) forgetConn(ln *listener, ip netip.Addr) {
+	ln.open.Add(-1)
 	s.ipMu.Lock()
 	if s.perIP[ip]--; s.perIP[ip] <= 0 {
 		delete(s.perIP, ip)
