@@ -17,7 +17,7 @@ func drawOld(t *rapid.T) (out []oldRecord) {
 		return make([]byte, 1000*n)
 	}))
 	for i := range rapid.IntRange(1, 8).Draw(t, "records") {
-		r := oldRecord{offset: int64(i), time: rapid.Int64Range(-1, 1_800_000_000_000).Draw(t, "time")}
+		r := oldRecord{offset: int64(i), time: rapid.Int64Range(-1, 1_700_000_000_000).Draw(t, "time")}
 		r.key, r.value = field.Draw(t, "key"), field.Draw(t, "value")
 		for range rapid.IntRange(0, 2).Draw(t, "headers") {
 			r.headers = append(r.headers, kmsg.Header{Key: "h", Value: field.Draw(t, "header")})

@@ -200,7 +200,7 @@ func TestCheckScope(t *testing.T) {
 		{Resource{ResourceBroker, "1"}, "num.partitions", ErrConfigReadOnly},
 		{Resource{ResourceBroker, "1"}, "listeners", ErrConfigReadOnly},
 		{Resource{ResourceBroker, "1"}, "background.threads", ErrConfigReadOnly},
-		{Resource{ResourceBroker, "1"}, "listener.name.ssl.max.connections", ErrConfigReadOnly},
+		{Resource{ResourceBroker, "1"}, "listener.name.ssl.max.connections", nil},
 		{Resource{ResourceBroker, ""}, "listeners", ErrConfigReadOnly},
 		{Resource{ResourceBroker, "1"}, "listener.name.ssl.ssl.keystore.location", nil},
 		{Resource{ResourceBroker, ""}, "listener.name.ssl.ssl.keystore.location", ErrConfigReadOnly},
