@@ -151,6 +151,10 @@ func (d *dir) read() error {
 	d.image = img
 	if !known {
 		d.clean = true // nothing was ever here but perhaps Kafka's own logs
+		// A process that was killed may have made these and synced none.
+		if err := errors.Join(syncAbove(disk, d.path), syncAbove(disk, jpath)); err != nil {
+			return err
+		}
 		if err := d.writeFormat(); err != nil {
 			return err
 		}

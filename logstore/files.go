@@ -129,6 +129,17 @@ func makeDir(disk vfs.FS, path string) error {
 	return nil
 }
 
+// syncAbove makes the names of a directory and of all above it durable. What
+// may not be opened was not made here.
+func syncAbove(disk vfs.FS, path string) error {
+	for parent := filepath.Dir(path); parent != path; path, parent = parent, filepath.Dir(parent) {
+		if err := disk.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("sync %s: %w", parent, err)
+		}
+	}
+	return nil
+}
+
 // readFile reads a whole file of at most limit bytes. A missing file gives
 // fs.ErrNotExist.
 func readFile(disk vfs.FS, name string, limit int64) ([]byte, error) {

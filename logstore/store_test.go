@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
@@ -163,5 +164,41 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	}
 	if _, err := openRig(t, o); err == nil || !containsAll(err.Error(), "/data", "format 2") {
 		t.Errorf("a newer format: %v", err)
+	}
+}
+
+// TestKilledWhileADirectoryIsMade: the next start finds the directory and must
+// not take it for durable, or a power cut takes all of it away.
+func TestKilledWhileADirectoryIsMade(t *testing.T) {
+	for _, c := range []struct{ journals, unsynced string }{
+		{"", "/"}, {"", "/disk"}, {"", "/disk/data"}, {"", "/disk/data/journal"}, {"/fast/journals", "/"}, {"/fast/journals", "/fast"},
+	} {
+		disk := vfs.NewMem()
+		o := rigOptions(disk)
+		o.Dirs, o.JournalDir = []string{"/disk/data"}, c.journals
+		struck := disk.Inject(vfs.Fault{Op: vfs.OpSyncDir, Path: c.unsynced, Err: syscall.EIO})
+		r, err := openRig(t, o)
+		if err == nil {
+			r.abandon()
+		}
+		if struck() != 1 {
+			t.Errorf("%s was not synced", c.unsynced)
+		}
+		disk = disk.Kill()
+		o.FS = disk
+		r = mustRig(t, o)
+		l := r.open(specOf("t", 0))
+		r.ready()
+		r.put(l, "x", 1)
+		disk.CutPower()
+		r.abandon()
+		o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
+		r = mustRig(t, o)
+		l = r.open(specOf("t", 0))
+		r.ready()
+		if have := r.readAll(l, 0, false); len(have) != 1 {
+			t.Errorf("journals in %q, killed before the sync of %s: %v", c.journals, c.unsynced, have)
+		}
+		r.close()
 	}
 }
