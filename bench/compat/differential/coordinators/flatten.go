@@ -31,9 +31,12 @@ func flatten(v any, name func(field string, v any) (string, bool)) []string {
 			}
 			walk(path, v.Elem())
 		case reflect.Struct:
+			// An id that is not known has producer 0, who may be anybody's name.
+			code := v.FieldByName("ErrorCode")
+			unknown := v.Type().Name() == "DescribeTransactionsResponseTransactionState" && code.Int() != 0
 			for i := range v.NumField() {
 				f := v.Type().Field(i)
-				if f.IsExported() && !slices.Contains(passedOver, f.Name) {
+				if f.IsExported() && !slices.Contains(passedOver, f.Name) && !(unknown && f.Name == "ProducerID") {
 					walk(path+"."+f.Name, v.Field(i))
 				}
 			}
