@@ -359,6 +359,37 @@ func TestStaticConsumerComesBack(t *testing.T) {
 	r.sameAfterReload()
 }
 
+// TestInstanceIDIsGivenBack: who joins anew with another instance id and leaves
+// holds neither; Kafka answers the next one with UNKNOWN_MEMBER_ID.
+func TestInstanceIDIsGivenBack(t *testing.T) {
+	r := newRig(t)
+	one, two := "one", "two"
+	stays, a := r.member("g", "stays", "a"), r.member("g", "a", "a")
+	stays.mustBeat()
+	a.instance = &one
+	a.mustBeat()
+	a.instance, a.epoch, a.has = &two, 0, nil
+	a.mustBeat()
+	for _, instance := range []*string{&one, &two} {
+		next := r.member("g", "next-"+*instance, "a")
+		next.instance = instance
+		want := codeUnreleasedInstanceID
+		if instance == &one {
+			want = codeNone // a has given it up already
+		}
+		if code := next.beat(); code != want {
+			t.Fatalf("while a is there, instance %s: code %d, want %d", *instance, code, want)
+		}
+	}
+	if code := a.leave(epochLeave); code != codeNone {
+		t.Fatal(code)
+	}
+	next := r.member("g", "last", "a")
+	next.instance = &two
+	next.mustBeat()
+	r.sameAfterReload()
+}
+
 func TestStaticConsumerThatStaysAway(t *testing.T) {
 	r := newRig(t)
 	one := "one"

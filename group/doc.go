@@ -25,7 +25,10 @@
 //     consumer group one more epoch.
 //   - Regular expressions are Go's RE2.
 //   - A member's superseded JoinGroup or SyncGroup (the client sent it twice)
-//     is answered with REBALANCE_IN_PROGRESS; Kafka leaves it without answer.
+//     is answered with REBALANCE_IN_PROGRESS, and the SyncGroup of one that
+//     leaves meanwhile with UNKNOWN_MEMBER_ID; Kafka leaves both without answer.
+//   - A member of KIP-848 that joins anew with another instance id gives its
+//     first one back; in Kafka that id stays taken until the group is loaded again.
 //   - uniform gives the larger shares to members that already have them, so
 //     that a rebalance may move fewer partitions.
 //

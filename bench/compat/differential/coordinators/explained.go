@@ -35,6 +35,13 @@ var explained = []*explanation{
 	{regexp.MustCompile(`(?s)(Join|Sync)Group .*Kafka: +\.ErrorCode = 27\n.*Chronik: no answer`),
 		"a heartbeat of KIP-848 that is refused for its pattern has begun to convert the classic group in Kafka, which sends away " +
 			"whoever waits in JoinGroup or SyncGroup (GroupMetadataManager.convertToConsumerGroup); here nothing has happened", 0},
+	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat .*kind [0-3], .*Kafka: +\.ErrorCode = 25\n.*Chronik: +\.ErrorCode = 0\n`),
+		"a static member of KIP-848 joined anew with another instance id and has left: Kafka's map still leads from its first instance id " +
+			"to it (ConsumerGroup.updateStaticMember and removeStaticMember know the last one only), and whoever joins with that id, even " +
+			"the same member, is told UNKNOWN_MEMBER_ID until the group is loaded again; here the instance id is free", 0},
+	{regexp.MustCompile(`(?s)SyncGroup .*Kafka: +no answer while the other has one\n.*Chronik: +\.ErrorCode = 25\n`),
+		"a member that leaves while its own SyncGroup waits: Kafka completes only what waits in JoinGroup and leaves the SyncGroup to time out " +
+			"(GroupMetadataManager.removeMemberAndUpdateClassicGroup); here it is answered", 0},
 }
 
 // explains finds why a difference may be; nil when nothing says so.
