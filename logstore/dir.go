@@ -119,7 +119,7 @@ func (d *dir) read() error {
 	d.entries = entries
 	img := &journalImage{frames: map[logKey][]frameRef{}}
 	if known {
-		if img, err = readJournal(disk, jpath, d.id, mark, d.clean); err != nil {
+		if img, err = readJournal(disk, jpath, d.id, mark, d.clean, d.store.opt.Go); err != nil {
 			return err
 		}
 		if !d.clean && len(img.files) == 0 {

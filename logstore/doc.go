@@ -98,7 +98,8 @@
 //	queue.go           the bounded queue before the committer
 //	committer.go       group commit; direct.go: segments synced directly;
 //	                   diskcost.go: when
-//	journal.go         the ring; journalformat.go: its bytes; journalread.go
+//	journal.go         the ring; journalformat.go: its bytes; journalread.go;
+//	                   journalskip.go: what of it need not be read
 //	writeback.go       segments are written while they grow
 //	checkpoint.go      recovery points move up; checkpointfile.go: the file
 //	recovery.go        one log after an unclean stop; untouched.go: which need it

@@ -72,7 +72,7 @@ func DumpJournal(disk vfs.FS, name string, f func(JournalGroup) error) (head Jou
 		return head, fmt.Errorf("%s: %w", name, errNoJournal)
 	}
 	head = JournalFile{version, TopicID(h.dir).String(), h.generation, h.number, rf.blocks}
-	groups, err := (&journalImage{}).scanFile(r)
+	groups, err := scanFile(r)
 	if err != nil {
 		return head, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,7 +95,10 @@ func newJournal(disk vfs.FS, path string, dir [16]byte, generation uint32, most 
 		return nil, err
 	}
 	j.total += firstJournalFile
-	j.cur, j.at, j.wanting = f, 1, true
+	// The files of earlier generations will do when there are any: to make one
+	// more with each start would fill the disk.
+	j.cur, j.at = f, 1
+	j.wanting = !slices.ContainsFunc(old, func(f *ringFile) bool { return f.blocks*journalBlock > firstJournalFile })
 	return j, nil
 }
 
@@ -288,14 +292,17 @@ func (j *journal) release(seq uint64) error {
 
 // releaseOld ends recovery: the files of earlier generations are free. The
 // small first files of earlier starts go, so that restarts do not fill the
-// ring with them.
+// ring with them, and so does what is more than the ring may hold by now.
 func (j *journal) releaseOld() error {
 	j.mu.Lock()
 	old := j.old
 	j.old = nil
 	j.mu.Unlock()
 	for _, f := range old {
-		if f.blocks*journalBlock <= firstJournalFile {
+		j.mu.Lock()
+		much := j.total > j.max
+		j.mu.Unlock()
+		if much || f.blocks*journalBlock <= firstJournalFile {
 			if err := errors.Join(f.file.Close(), j.fs.Remove(f.name)); err != nil {
 				return fmt.Errorf("remove an old journal file: %w", err)
 			}

@@ -61,8 +61,8 @@ type journalImage struct {
 
 // readJournal reads the ring in path. after is the checkpoint: groups of its
 // generation up to its seq are not needed any more.
-// After a clean stop only the files are listed.
-func readJournal(disk vfs.FS, path string, dir [16]byte, after checkpointMark, clean bool) (*journalImage, error) {
+// After a clean stop only the files are listed. spawn is Options.Go.
+func readJournal(disk vfs.FS, path string, dir [16]byte, after checkpointMark, clean bool, spawn func(string, func())) (*journalImage, error) {
 	img := &journalImage{frames: map[logKey][]frameRef{}}
 	entries, err := disk.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -71,7 +71,7 @@ func readJournal(disk vfs.FS, path string, dir [16]byte, after checkpointMark, c
 	if err != nil {
 		return nil, fmt.Errorf("read the journal's directory: %w", err)
 	}
-	var groups []groupRef
+	var files []*blockReader
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), journalSuffix) {
 			continue
@@ -96,19 +96,18 @@ func readJournal(disk vfs.FS, path string, dir [16]byte, after checkpointMark, c
 		if err := img.readHeader(r, dir); err != nil {
 			return nil, img.abandon(err)
 		}
-		if clean {
-			continue
+		if !clean {
+			files = append(files, r)
 		}
-		run, err := img.scanFile(r)
-		if err != nil {
-			return nil, img.abandon(err)
-		}
-		groups = append(groups, run...)
 	}
-	slices.SortStableFunc(groups, func(a, b groupRef) int {
-		return cmp.Or(cmp.Compare(a.generation, b.generation), cmp.Compare(a.seq, b.seq))
-	})
-	img.join(groups, after)
+	if files, err = passOver(files, after); err != nil {
+		return nil, img.abandon(err)
+	}
+	groups, err := img.scanFiles(files, spawn)
+	if err != nil {
+		return nil, img.abandon(err)
+	}
+	img.joinAll(groups, after)
 	if err := img.index(); err != nil {
 		return nil, img.abandon(err)
 	}
@@ -173,7 +172,7 @@ func (img *journalImage) readHeader(r *blockReader, dir [16]byte) error {
 
 // scanFile lists the groups of a file in the order in which they were written,
 // with holes where blocks are bad; join judges the holes.
-func (img *journalImage) scanFile(r *blockReader) ([]groupRef, error) {
+func scanFile(r *blockReader) ([]groupRef, error) {
 	f := r.file
 	var run []groupRef
 	for b := 1; b < f.blocks; {
@@ -189,7 +188,6 @@ func (img *journalImage) scanFile(r *blockReader) ([]groupRef, error) {
 		if n := len(run); n > 0 && (gen < run[n-1].generation || (gen == run[n-1].generation && seq < run[n-1].seq)) {
 			break // an older life of the file
 		}
-		img.generation = max(img.generation, gen)
 		g, next, err := readGroup(r, b, gen, seq, blk)
 		if err != nil {
 			return nil, err
@@ -235,6 +233,14 @@ func readGroup(r *blockReader, b int, gen uint32, seq uint64, blk []byte) (g gro
 }
 
 func (g *groupRef) whole() bool { return g.info.blocks > 0 && len(g.bad) == 0 }
+
+// joinAll puts the groups of all files in order and joins them.
+func (img *journalImage) joinAll(groups []groupRef, after checkpointMark) {
+	slices.SortStableFunc(groups, func(a, b groupRef) int {
+		return cmp.Or(cmp.Compare(a.generation, b.generation), cmp.Compare(a.seq, b.seq))
+	})
+	img.join(groups, after)
+}
 
 // join takes the groups, which come in order, ends each generation at its first
 // torn one and notes what is damaged.
@@ -325,16 +331,39 @@ func (g *groupRef) damaged(off, n int) bool {
 	return false
 }
 
-// read reads payload bytes of a group, leaving the stamps out.
+// read reads payload bytes of a group, leaving the stamps out; what spans blocks
+// is read many blocks at once, since a call for each is what a replay would spend
+// its time on.
 func (g *groupRef) read(p []byte, off int) error {
+	const most = 64
+	var raw []byte
 	for len(p) > 0 {
 		b, in := off/blockPayload, off%blockPayload
-		n := min(len(p), blockPayload-in)
-		at := int64(g.block+b)*journalBlock + blockStamp + int64(in)
-		if k, err := g.file.file.ReadAt(p[:n], at); k < n {
-			return fmt.Errorf("read journal %s: %w", g.file.name, err)
+		first := int64(g.block+b) * journalBlock
+		if n := min(len(p), blockPayload-in); n == len(p) {
+			return g.readAt(p, first+blockStamp+int64(in))
 		}
-		p, off = p[n:], off+n
+		blocks := min(blocksFor(in+len(p)), most)
+		if raw == nil {
+			raw = make([]byte, blocks*journalBlock)
+		}
+		raw = raw[:blocks*journalBlock]
+		// The last block up to what is wanted of it: a file may end there.
+		end := min(blocks*journalBlock, (blocks-1)*journalBlock+blockStamp+in+len(p)-(blocks-1)*blockPayload)
+		if err := g.readAt(raw[:end], first); err != nil {
+			return err
+		}
+		for i := 0; i < end; i += journalBlock {
+			n := copy(p, raw[i+blockStamp+in:min(i+journalBlock, end)])
+			p, off, in = p[n:], off+n, 0
+		}
+	}
+	return nil
+}
+
+func (g *groupRef) readAt(p []byte, at int64) error {
+	if k, err := g.file.file.ReadAt(p, at); k < len(p) {
+		return fmt.Errorf("read journal %s: %w", g.file.name, err)
 	}
 	return nil
 }

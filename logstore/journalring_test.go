@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -43,7 +44,7 @@ func TestTornGroupInReusedFile(t *testing.T) {
 		file(2, journalGroup(7, 4, 1, 10), journalGroup(7, 5, 2, 10), journalGroup(7, 6, 3, 10))
 		torn := journalGroup(7, 7, 1, 2*journalBlock)
 		file(3, journalGroup(old.generation, old.seq, 1, 10), torn[journalBlock:])
-		img, err := readJournal(disk, "/j", dir, checkpointMark{7, 3}, false)
+		img, err := readJournal(disk, "/j", dir, checkpointMark{7, 3}, false, goPlain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,5 +90,99 @@ func TestJournalFileOnAFullDisk(t *testing.T) {
 	}
 	if err := j.close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRestartsKeepTheRing: however often a broker starts, its ring does not grow
+// by that, and it shrinks to a smaller --journal-max.
+func TestRestartsKeepTheRing(t *testing.T) {
+	o := rigOptions(vfs.NewMem())
+	ring := func() (total int64) {
+		t.Helper()
+		disk := o.FS.(*vfs.Mem)
+		files, err := disk.ReadDir("/data/journal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			info, err := f.Info()
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += info.Size()
+		}
+		return total
+	}
+	r := mustRig(t, o).ready()
+	l := r.open(specOf("t", 0))
+	for range 40 {
+		r.put(l, strings.Repeat("x", 100<<10), 1)
+	}
+	r.close()
+	had := ring()
+	if had < 4<<20 {
+		t.Fatalf("4 MB went through a ring of %d bytes", had)
+	}
+	for i := range 20 {
+		r = mustRig(t, o)
+		l = r.open(specOf("t", 0))
+		r.ready()
+		r.put(l, "x", 1)
+		eventually(t, "the keeper looks at the ring", func() bool {
+			r.s.dirs[0].keeper.poke()
+			j := r.s.dirs[0].journal
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			return !j.wanting
+		})
+		if i%2 == 0 {
+			r.close()
+		} else {
+			r.s.dirs[0].keeper.stop()
+			o.FS = o.FS.(*vfs.Mem).Kill()
+		}
+	}
+	if have := ring(); have > had+firstJournalFile {
+		t.Errorf("20 starts made the ring of %d bytes one of %d", had, have)
+	}
+	o.JournalMax = 2 << 20
+	r = mustRig(t, o)
+	r.open(specOf("t", 0))
+	r.ready()
+	if total, _ := r.s.dirs[0].journal.usage(); total > 2<<20 || ring() != total {
+		t.Errorf("with --journal-max 2 MiB the ring has %d bytes, its files %d", total, ring())
+	}
+	r.close()
+}
+
+// TestGroupReads: any piece of a group's payload is read back as it was written.
+func TestGroupReads(t *testing.T) {
+	disk := vfs.NewMem()
+	payload := make([]byte, 200*blockPayload+77)
+	for i := range payload {
+		payload[i] = byte(i*7 + i>>8)
+	}
+	info := groupInfo{blocks: blocksFor(len(payload)), frames: 1, length: len(payload)}
+	var b groupBuilder
+	b.begin(1, 1, 1, &info)
+	b.put(payload[groupHeader:])
+	spew(t, disk, "/j", append(make([]byte, journalBlock), b.finish()...))
+	f, err := disk.Open("/j")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	g := groupRef{file: &ringFile{file: f, name: "/j"}, block: 1, info: info}
+	for _, off := range []int{groupHeader, blockPayload - 1, blockPayload, blockPayload + 1, 3*blockPayload + 5, 63 * blockPayload, 136 * blockPayload} {
+		for _, n := range []int{0, 1, blockPayload - 1, blockPayload, blockPayload + 1, 2 * blockPayload, 63 * blockPayload, 64*blockPayload + 1, 130 * blockPayload, len(payload)} {
+			n = min(n, len(payload)-off)
+			p := make([]byte, n)
+			if err := g.read(p, off); err != nil {
+				t.Fatalf("%d bytes at %d: %v", n, off, err)
+			}
+			if !bytes.Equal(p, payload[off:off+n]) {
+				t.Errorf("%d bytes at %d are not what was written", n, off)
+			}
+		}
 	}
 }

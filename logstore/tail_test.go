@@ -75,7 +75,7 @@ func journalOf(t *testing.T, content []byte, dir [16]byte) (seqs []uint64, damag
 		t.Fatal(err)
 	}
 	spew(t, disk, "/j/0000000000000001"+journalSuffix, content)
-	img, err := readJournal(disk, "/j", dir, checkpointMark{}, false)
+	img, err := readJournal(disk, "/j", dir, checkpointMark{}, false, goPlain)
 	if err != nil {
 		t.Fatal(err)
 	}
