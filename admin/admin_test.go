@@ -165,6 +165,7 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		"\nchronik_transactions_committed_total 1\n", "\nchronik_transactional_ids 1\n", `chronik_requests_total{api="EndTxn"} 1`,
 		`chronik_group_lag{group="\"group \\xff\"",partition="0",topic="seen"} `, `metric="g?"`,
+		`chronik_limit{name="metadata_cache_bytes"} 3.3554432e+07`, `chronik_limit{name="traces"} 1024`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the metrics have no %q", want)

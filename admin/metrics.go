@@ -29,6 +29,10 @@ var metrics = []metric{
 	{"produce_busy_total", "Produces that waited for the commit queue.", nil},
 	{"fetch_sessions", "Fetch sessions.", nil},
 	{"fetch_session_partitions", "Partitions in fetch sessions.", nil},
+	{"metadata_cache_answers", "Large Metadata answers kept to be told again.", nil},
+	{"metadata_cache_bytes", "Bytes of these.", nil},
+	{"traces", "Traces kept for readers.", nil},
+	{"limit", "The number in force of a row of the table of limits.", []string{"name"}},
 	{"fetch_session_evictions_total", "Fetch sessions that had to go for others.", nil},
 	{"worker_queue", "Requests that wait for a worker.", nil},
 	{"workers_running", "Requests on a worker.", nil},
@@ -131,6 +135,12 @@ func (s sink) broker() {
 	s.count("produce_busy_total", float64(st.BusyParked))
 	s.gauge("fetch_sessions", float64(st.FetchSessions))
 	s.gauge("fetch_session_partitions", float64(st.FetchSessionPartitions))
+	s.gauge("metadata_cache_answers", float64(st.MetadataAnswers))
+	s.gauge("metadata_cache_bytes", float64(st.MetadataBytes))
+	s.gauge("traces", float64(st.Traces))
+	for _, l := range b.Limits() {
+		s.gauge("limit", float64(l.Value), l.Name)
+	}
 	s.count("fetch_session_evictions_total", float64(st.FetchSessionEvictions))
 	s.gauge("worker_queue", float64(st.WorkerQueue))
 	s.gauge("workers_running", float64(st.WorkersRunning))

@@ -73,7 +73,8 @@ func Start(o Options) (*Broker, error) {
 		opt: o, static: o.Static, listeners: listeners, logger: o.Logger, started: time.Now(),
 		closing: make(chan struct{}), failed: make(chan error, 1), apis: newRegistry(slices.Concat(table, o.apis)),
 	}
-	b.tracer = newTracer(o.TraceSample, o.TraceSlow)
+	b.tracer = newTracer(o.TraceSample, o.TraceSlow, int(o.limit(limitTraces)))
+	b.metadata.max = int(o.limit(limitMetadata))
 	b.debug = o.Logger.Enabled(context.Background(), slog.LevelDebug)
 	b.goroutines.b = b
 	b.security = &security{b: b}

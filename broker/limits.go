@@ -38,6 +38,8 @@ const (
 	limitCreate          = "partitions_per_create"
 	limitQueueBytes      = "commit_queue_bytes"
 	limitProducers       = "producers_per_partition"
+	limitMetadata        = "metadata_cache_bytes"
+	limitTraces          = "traces"
 )
 
 // limits is the table. The values in force are read from the configuration at
@@ -60,6 +62,8 @@ var limits = []Limit{
 	{limitPartitions, "", 200_000, "topics are refused with POLICY_VIOLATION"},
 	{limitQueueBytes, "", 64 << 20, "produces wait for the next commit"},
 	{limitProducers, "", 100_000, "a new producer id is answered with POLICY_VIOLATION"},
+	{limitMetadata, "", 32 << 20, "the cache of large Metadata answers begins anew; a larger answer is not kept"},
+	{limitTraces, "", 1024, "the oldest trace gives way; a reader is told how many it missed"},
 	{limitCreate, "", 10_000, "the topic is refused with INVALID_PARTITIONS or POLICY_VIOLATION"},
 }
 

@@ -27,14 +27,12 @@ type metadataCache struct {
 	epoch   uint64            // mu; of the ACLs
 	answers map[[32]byte]kept // mu
 	bytes   int               // mu
+	max     int               // bytes; when it is full it begins anew
 }
 
 // kept is an answer with its length prefix, for correlation id 0; never written
 // to.
 type kept []byte
-
-// metadataCacheBytes bounds the cache; when it is full it begins anew.
-const metadataCacheBytes = 32 << 20
 
 // get is the answer to a question, or nil.
 func (c *metadataCache) get(image *cluster.Image, epoch uint64, question [32]byte) kept {
@@ -47,18 +45,25 @@ func (c *metadataCache) get(image *cluster.Image, epoch uint64, question [32]byt
 }
 
 func (c *metadataCache) put(image *cluster.Image, epoch uint64, question [32]byte, answer kept) {
-	if len(answer) > metadataCacheBytes {
+	if len(answer) > c.max {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.image != image || c.epoch != epoch || c.bytes+len(answer) > metadataCacheBytes {
+	if c.image != image || c.epoch != epoch || c.bytes+len(answer) > c.max {
 		c.image, c.epoch, c.answers, c.bytes = image, epoch, map[[32]byte]kept{}, 0
 	}
 	if _, there := c.answers[question]; !there {
 		c.answers[question] = answer
 		c.bytes += len(answer)
 	}
+}
+
+// size is the answers and bytes that are kept.
+func (c *metadataCache) size() (answers, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(len(c.answers)), int64(c.bytes)
 }
 
 // question is all that an answer depends on besides the image and the ACLs.

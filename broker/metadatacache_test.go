@@ -70,6 +70,32 @@ func TestMetadataCache(t *testing.T) {
 	expect("after a deletion", 12, "", map[string]int{"wide": 400}, 1)
 }
 
+// TestMetadataCacheBound: the cache keeps no more than its limit; the answers
+// stay right.
+func TestMetadataCacheBound(t *testing.T) {
+	const most = 24 << 10
+	b := run(t, func(o *Options) { o.Limits = map[string]int64{limitMetadata: most} })
+	makeTopic(t, b, "wide", 300, nil)
+	makeTopic(t, b, "wider", 2000, nil)
+	w := dial(t, b)
+	kept := false
+	for version := int16(1); version <= 12; version++ {
+		for name, n := range map[string]int{"wide": 300, "wider": 2000} {
+			if got := partitionsOf(w, version, name)[name]; got != n {
+				t.Errorf("v%d tells of %d partitions of %s, not %d", version, got, name, n)
+			}
+			answers, bytes := b.metadata.size()
+			kept = kept || answers > 0
+			if bytes > most {
+				t.Fatalf("v%d: %d answers of %d bytes are kept; the limit is %d", version, answers, bytes, most)
+			}
+		}
+	}
+	if !kept {
+		t.Error("no answer was kept")
+	}
+}
+
 // TestMetadataCacheACL: nobody is told what another may see, nor what he may see
 // no longer.
 func TestMetadataCacheACL(t *testing.T) {

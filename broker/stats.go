@@ -45,6 +45,9 @@ type Stats struct {
 
 	FetchSessions          int64 // gauge
 	FetchSessionPartitions int64 // gauge
+	MetadataAnswers        int64 // gauge: kept by the cache of large answers
+	MetadataBytes          int64 // gauge: of these
+	Traces                 int64 // gauge: kept for readers
 	FetchSessionEvictions  int64
 	WorkerQueue            int64 // gauge
 	WorkersRunning         int64 // gauge
@@ -60,6 +63,10 @@ func (b *Broker) Stats() Stats {
 	}
 	st.Topics, st.Partitions = b.topics.size()
 	st.FetchSessions, st.FetchSessionPartitions, st.FetchSessionEvictions = b.sessions.size()
+	st.MetadataAnswers, st.MetadataBytes = b.metadata.size()
+	b.tracer.mu.Lock()
+	st.Traces = int64(len(b.tracer.ring))
+	b.tracer.mu.Unlock()
 	for _, a := range b.apis.list {
 		one := APIStats{Key: a.key, Name: a.name}
 		for _, l := range b.loops {

@@ -34,7 +34,7 @@ type Trace struct {
 }
 
 // tracer decides which requests are kept, and keeps them for whoever asks: a
-// ring, so that a reader who is slow or absent costs memory for ringTraces and
+// ring, so that a reader who is slow or absent costs memory for most of them and
 // no more. The decision is made at the end of a request, when it is known to
 // have been slow; until then a request carries two times.
 type tracer struct {
@@ -47,20 +47,15 @@ type tracer struct {
 	mu    sync.Mutex // leaf
 	ring  []Trace    // mu
 	ended uint64     // mu: traces ever kept
+	most  int        // in the ring: some 200 bytes each
 }
 
-// ringTraces is how many traces are kept: 200 KiB.
-const ringTraces = 1024
-
-func newTracer(sample float64, slow time.Duration) *tracer {
-	t := &tracer{slow: slow}
+func newTracer(sample float64, slow time.Duration, most int) *tracer {
+	t := &tracer{slow: slow, most: most}
 	if sample > 0 {
 		t.every = max(uint64(1/sample+0.5), 1)
 	}
 	t.on = t.every > 0 || slow > 0
-	if t.on {
-		t.ring = make([]Trace, 0, ringTraces)
-	}
 	return t
 }
 
@@ -74,10 +69,10 @@ func (t *tracer) wants(d time.Duration) bool {
 
 func (t *tracer) keep(tr Trace) {
 	t.mu.Lock()
-	if len(t.ring) < ringTraces {
+	if len(t.ring) < t.most {
 		t.ring = append(t.ring, tr)
 	} else {
-		t.ring[t.ended%ringTraces] = tr
+		t.ring[t.ended%uint64(t.most)] = tr
 	}
 	t.ended++
 	t.mu.Unlock()
@@ -95,7 +90,7 @@ func (b *Broker) Traces(after uint64) (kept []Trace, next, missed uint64) {
 		missed, from = oldest-from, oldest
 	}
 	for i := from; i < t.ended; i++ {
-		kept = append(kept, t.ring[i%ringTraces])
+		kept = append(kept, t.ring[i%uint64(t.most)])
 	}
 	return kept, t.ended, missed
 }

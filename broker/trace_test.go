@@ -19,7 +19,7 @@ func TestTracerWants(t *testing.T) {
 		{0, time.Second, time.Second, 1000},
 		{0.5, time.Second, time.Millisecond, 500},
 	} {
-		tr, kept := newTracer(c.sample, c.slow), 0
+		tr, kept := newTracer(c.sample, c.slow, 8), 0
 		for range 1000 {
 			if tr.on && tr.wants(c.took) {
 				kept++
@@ -34,7 +34,8 @@ func TestTracerWants(t *testing.T) {
 // TestTraces: each reader sees each trace once, in order, and is told how many
 // were overwritten before it came.
 func TestTraces(t *testing.T) {
-	b := &Broker{tracer: newTracer(1, 0)}
+	const most = 100 // the limit "traces"
+	b := &Broker{tracer: newTracer(1, 0, most)}
 	keep := func(from, to int) {
 		for i := from; i < to; i++ {
 			b.tracer.keep(Trace{Correlation: int32(i)})
@@ -57,7 +58,7 @@ func TestTraces(t *testing.T) {
 	keep(0, 10)
 	next = read(next, 0, 10, 0)
 	next = read(next, 0, 0, 0)
-	keep(10, 10+ringTraces+7)
-	next = read(next, 17, ringTraces, 7)
+	keep(10, 10+most+7)
+	next = read(next, 17, most, 7)
 	read(next+99, 0, 0, 0) // a cursor of another broker's
 }
