@@ -328,6 +328,39 @@ func TestExpiry(t *testing.T) {
 		}
 		r.sameAfterReload()
 	})
+	t.Run("members of KIP-848: only topics nobody subscribes to, since the commit", func(t *testing.T) {
+		r := newRig(t)
+		r.cfg.consumerSession = 1000 * time.Hour
+		m := r.member("g", "m", "a")
+		m.mustBeat()
+		for _, topic := range []string{"a", "b"} {
+			if code := r.commit("g", "m", m.epoch, 9, topic, 0, 1); code != codeNone {
+				t.Fatal(code)
+			}
+		}
+		r.advance(week - time.Hour)
+		for _, topic := range []string{"a", "b"} {
+			if got, _ := r.offset("g", topic, 0, false); got != 1 {
+				t.Errorf("the offset of %s went too early", topic)
+			}
+		}
+		r.advance(2 * time.Hour)
+		if got, _ := r.offset("g", "a", 0, false); got != 1 {
+			t.Error("a subscribed topic's offset went")
+		}
+		if got, _ := r.offset("g", "b", 0, false); got != -1 {
+			t.Error("an offset of a topic nobody subscribes to stayed")
+		}
+		// Without members it counts from the commit too, not from the leave.
+		if code := m.leave(epochLeave); code != codeNone {
+			t.Fatal(code)
+		}
+		r.advance(time.Hour)
+		if len(r.s.groups) != 0 {
+			t.Error("the empty group stayed")
+		}
+		r.sameAfterReload()
+	})
 	t.Run("retention of the request's own", func(t *testing.T) {
 		r := newRig(t)
 		q := kmsg.NewPtrOffsetCommitRequest()
