@@ -2,7 +2,6 @@ package auth
 
 import (
 	"crypto/hmac"
-	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -122,14 +121,6 @@ func NewCredential(user string, m ScramMechanism, password string, iterations in
 		return cluster.ScramCredential{}, err
 	}
 	return m.credential(salt, salted, iterations), nil
-}
-
-func (m ScramMechanism) salted(password string, salt []byte, iterations int32) ([]byte, error) {
-	salted, err := pbkdf2.Key(m.new(), password, salt, int(iterations), m.size())
-	if err != nil {
-		return nil, fmt.Errorf("auth: deriving a %v key with %d iterations: %w", m, iterations, err)
-	}
-	return salted, nil
 }
 
 func (m ScramMechanism) credential(salt, salted []byte, iterations int32) cluster.ScramCredential {

@@ -36,7 +36,7 @@
 //	plain.go, scram.go, scram_message.go  PLAIN, SCRAM
 //	oauth.go, jwt.go, jwks.go             OAUTHBEARER, bearer tokens, their keys
 //	jaas.go                               PLAIN users from a JAAS entry
-//	credential.go                         SCRAM credentials, the first admin user
+//	credential.go, derive.go              SCRAM credentials, the first admin user; PBKDF2 that lets others run
 //	token.go                              delegation tokens (KIP-48)
 //	tls.go, tls_material.go, pkcs8.go     certificates and keys, reloading
 //	dn.go, principal_rules.go             from a certificate to a principal

@@ -78,6 +78,6 @@
 //	response.go    Response
 //	send.go        writev, sendfile, copies
 //	cold.go        workers that wait for the disk
-//	tls.go         the TLS transport; handshake.go: handshakes and their bounds
+//	tls.go         the TLS transport; tls_pipe.go: its socket; handshake.go: handshakes and their bounds
 //	stats.go       counters; histogram.go: of durations
 package netloop

@@ -147,6 +147,14 @@ func (h *handshakes) shake(in *arrival) (k *tlsLink, err error) {
 		return nil, fmt.Errorf("netloop: a TLS socket: %w", err)
 	}
 	in.nc = nc
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return nil, fmt.Errorf("netloop: a TLS listener's socket is a %T, and not one of TCP", nc)
+	}
+	pipe, err := newPipe(tcp)
+	if err != nil {
+		return nil, fmt.Errorf("netloop: a TLS socket: %w", err)
+	}
 	one := &shaking{nc: nc, began: time.Now()}
 	if !h.remember(one) {
 		return nil, errShutdown
@@ -158,11 +166,11 @@ func (h *handshakes) shake(in *arrival) (k *tlsLink, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), h.srv.opt.HandshakeTimeout)
 	defer cancel()
-	tc := tls.Server(nc, in.ln.tls)
+	tc := tls.Server(pipe, in.ln.tls)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
-	k = newLink(h.srv, in.loop, nc, tc)
+	k = newLink(h.srv, in.loop, pipe, tcp, tc)
 	state := tc.ConnectionState()
 	k.state = &state
 	return k, nil

@@ -65,6 +65,16 @@ func (r *Response) cutAt() int {
 	return 0
 }
 
+// ranges reports whether bytes of the response lie elsewhere than in Buf.
+func (r *Response) ranges() bool {
+	for i := range r.parts {
+		if r.parts[i].rng.Len > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // seal makes a part of what follows the last cut. The connection's.
 func (r *Response) seal() {
 	if from := r.cutAt(); from < len(r.Buf.B) || len(r.parts) == 0 {

@@ -155,6 +155,11 @@ func (c *conn) growSlots() {
 	}
 }
 
+// ready reports whether the request at seq, one before the tail, is answered.
+func (c *conn) ready(seq uint64) bool {
+	return c.slots[seq&uint64(len(c.slots)-1)].state != slotWaiting
+}
+
 // first is the slot at the head, when it is answered.
 func (c *conn) first() *slot {
 	if c.head == c.tail {
