@@ -116,7 +116,7 @@ func NewCredential(user string, m ScramMechanism, password string, iterations in
 	if password == "" {
 		return cluster.ScramCredential{}, &Error{Code: CodeUnacceptableCredential, Message: "The password must not be empty"}
 	}
-	salted, err := m.salted(password, salt, iterations)
+	salted, err := m.salted(password, salt, iterations, false)
 	if err != nil {
 		return cluster.ScramCredential{}, err
 	}

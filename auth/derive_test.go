@@ -5,6 +5,8 @@ import (
 	"crypto/pbkdf2"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestSaltedIsPBKDF2 holds the derivation with pauses against crypto/pbkdf2's.
@@ -17,23 +19,58 @@ func TestSaltedIsPBKDF2(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := m.salted(password, salt, iterations)
+				got, err := m.salted(password, salt, iterations, false)
 				if err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%v, %d iterations, password of %d bytes: %x, %v; want %x", m, iterations, len(password), got, err, want)
 				}
 			}
 		}
-		if _, err := m.salted("p", []byte("salt"), 0); err == nil {
+		if _, err := m.salted("p", []byte("salt"), 0, true); err == nil {
 			t.Errorf("%v: no iterations were enough", m)
 		}
 	}
+}
+
+// TestGuessesArePaced: hashing rests while passwords are guessed, and only then;
+// the answer is the same.
+func TestGuessesArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSASL(t, scramImage(t), nil)
+		login := func(password string, ok bool) time.Duration {
+			t.Helper()
+			began := time.Now() // of the bubble: only pauses move it
+			step := start(t, s, MechanismPlain, nil).Step(began, []byte("\x00alice\x00"+password))
+			if (step.Outcome == Success) != ok {
+				t.Errorf("%+v", step)
+			}
+			return time.Since(began)
+		}
+		for range guessBurst + 1 {
+			if took := login("guess", false); took != 0 {
+				t.Fatalf("paced by %v before there were many", took)
+			}
+		}
+		if took := login("guess", false); took < 5*pacePause {
+			t.Errorf("a guess among many is paced by %v", took)
+		}
+		if took := login(alicePassword, true); took == 0 {
+			t.Error("only wrong passwords are paced: that tells them apart")
+		}
+		if took := login(alicePassword, true); took != 0 {
+			t.Errorf("a password that is remembered is paced by %v", took)
+		}
+		time.Sleep(5 * time.Second)
+		if took := login("guess", false); took != 0 {
+			t.Errorf("still paced by %v", took)
+		}
+	})
 }
 
 func BenchmarkSalted(b *testing.B) {
 	for _, m := range []ScramMechanism{ScramSHA256, ScramSHA512} {
 		b.Run(m.String(), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := m.salted("pencil", []byte("salt"), MinIterations); err != nil {
+				if _, err := m.salted("pencil", []byte("salt"), MinIterations, false); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -33,7 +33,8 @@
 //	decisions.go                          the cache of a connection
 //	acl.go                                filters and checks of the ACL APIs
 //	sasl.go, failure.go                   exchanges, sessions, why one failed
-//	plain.go, scram.go, scram_message.go  PLAIN, SCRAM
+//	plain.go, recall.go                   PLAIN; passwords that were right before
+//	scram.go, scram_message.go            SCRAM
 //	oauth.go, jwt.go, jwks.go             OAUTHBEARER, bearer tokens, their keys
 //	jaas.go                               PLAIN users from a JAAS entry
 //	credential.go, derive.go              SCRAM credentials, the first admin user; PBKDF2 that lets others run

@@ -18,7 +18,13 @@ import (
 // cluster one derivation with as many iterations as the most expensive
 // credential has, with a salt made up where the user has none. So neither an
 // unknown user nor one with fewer credentials answers sooner.
-type plainExchange struct{ x *Exchange }
+//
+// A password that was found right is remembered (see recall) and costs no
+// derivation the next time: that tells only who knows it already.
+type plainExchange struct {
+	x        *Exchange
+	recalled bool // the token that comes next was remembered
+}
 
 func (p *plainExchange) step(now time.Time, token []byte) Step {
 	authzid, user, password, why := parsePlain(token)
@@ -33,7 +39,11 @@ func (p *plainExchange) step(now time.Time, token []byte) Step {
 		const why = "Authentication failed: password not specified"
 		return p.x.refuse(KindMalformed, user, why, why)
 	}
-	known, ok, err := p.x.sasl.checkPassword(user, password)
+	known, ok := true, p.recalled
+	var err error
+	if !p.recalled {
+		known, ok, err = p.x.sasl.checkPassword(user, password)
+	}
 	if err != nil {
 		return p.x.refuse(KindInternal, user, "Authentication failed: credentials for user could not be verified", err.Error())
 	}
@@ -71,10 +81,19 @@ func (s *SASL) Hashed() map[ScramMechanism]int64 {
 	return map[ScramMechanism]int64{ScramSHA256: s.hashed[ScramSHA256].Load(), ScramSHA512: s.hashed[ScramSHA512].Load()}
 }
 
-// checkPassword reports whether the user exists and whether the password is
-// that of one of its credentials.
-func (s *SASL) checkPassword(user, password string) (known, ok bool, err error) {
+// plainCredential is what a password of a user's is checked against.
+type plainCredential struct {
+	cluster.ScramCredential
+	mechanism ScramMechanism
+	real      bool  // false: made up, since the user has none
+	rest      int32 // iterations that the most expensive credential has more
+}
+
+// credentials are those that a password of the user's is checked against, one
+// for each mechanism in use: as many for every user.
+func (s *SASL) credentials(user string) []plainCredential {
 	image := s.o.Image()
+	list := make([]plainCredential, 0, 2)
 	for _, m := range []ScramMechanism{ScramSHA256, ScramSHA512} {
 		shape := s.shapeOf(image, m)
 		if shape.count == 0 && m == ScramSHA512 {
@@ -88,26 +107,50 @@ func (s *SASL) checkPassword(user, password string) (known, ok bool, err error) 
 		if !has {
 			c = s.fake(m, shape, user)
 		}
-		match, err := s.checks(m, c, password)
+		list = append(list, plainCredential{c, m, has, shape.most - c.Iterations})
+	}
+	return list
+}
+
+// checkPassword reports whether the user exists and whether the password is
+// that of one of its credentials.
+func (s *SASL) checkPassword(user, password string) (known, ok bool, err error) {
+	var checked []cluster.ScramCredential
+	list := s.credentials(user)
+	for _, c := range list {
+		checked = append(checked, c.ScramCredential)
+	}
+	sum := s.recall.print(user, password, checked)
+	if s.recall.has(user, sum) {
+		return true, true, nil
+	}
+	paced := s.guessing.note(0)
+	for _, c := range list {
+		match, err := s.checks(c.mechanism, c.ScramCredential, password, paced)
 		if err != nil {
 			return false, false, err
 		}
-		if rest := shape.most - c.Iterations; rest > 0 {
-			if _, err := s.checks(m, cluster.ScramCredential{Salt: c.Salt, Iterations: rest}, password); err != nil {
+		if c.rest > 0 {
+			if _, err := s.checks(c.mechanism, cluster.ScramCredential{Salt: c.Salt, Iterations: c.rest}, password, paced); err != nil {
 				return false, false, err
 			}
 		}
-		known = known || has
-		ok = ok || has && match
+		known = known || c.real
+		ok = ok || c.real && match
+	}
+	if ok {
+		s.recall.keep(user, sum)
+	} else {
+		s.guessing.note(1)
 	}
 	return known, ok, nil
 }
 
 // checks reports whether the password is the credential's, in a time that
 // depends on the iterations alone.
-func (s *SASL) checks(m ScramMechanism, c cluster.ScramCredential, password string) (bool, error) {
+func (s *SASL) checks(m ScramMechanism, c cluster.ScramCredential, password string, paced bool) (bool, error) {
 	s.hashed[m].Add(int64(c.Iterations))
-	salted, err := m.salted(password, c.Salt, c.Iterations)
+	salted, err := m.salted(password, c.Salt, c.Iterations, paced)
 	if err != nil {
 		return false, err
 	}

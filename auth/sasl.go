@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,8 +44,10 @@ type SASL struct {
 	// secret makes the fake salts of users who do not exist: the same for a
 	// name each time, different in each life of the broker.
 	secret [32]byte
+	recall recall
 
-	hashed [ScramSHA512 + 1]atomic.Int64
+	guessing guessing
+	hashed   [ScramSHA512 + 1]atomic.Int64
 
 	mu       sync.Mutex // guards what follows
 	shape    [ScramSHA512 + 1]scramShape
@@ -71,8 +74,9 @@ func NewSASL(o SASLOptions) (*SASL, error) {
 			return nil, fmt.Errorf("auth: the SASL mechanism %q in sasl.enabled.mechanisms is not one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER", m)
 		}
 	}
-	s := &SASL{o: o}
+	s := &SASL{o: o, recall: recall{users: map[string][sha256.Size]byte{}}}
 	rand.Read(s.secret[:]) // never fails: crypto/rand ends the program instead
+	rand.Read(s.recall.key[:])
 	return s, nil
 }
 
@@ -172,6 +176,19 @@ func (x *Exchange) Mechanism() string { return x.mechanism }
 // client does the hashing.
 func (x *Exchange) Slow() bool {
 	return x.mechanism == MechanismPlain || x.mechanism == MechanismOAuthBearer
+}
+
+// Recalls reports whether the token is a user's password that was found right
+// before: Step is cheap then, though the exchange is Slow. Give that token to
+// Step next, and no other.
+func (x *Exchange) Recalls(token []byte) bool {
+	p, ok := x.run.(*plainExchange)
+	if !ok || x.over || len(token) > maxSASLToken {
+		return false
+	}
+	_, user, password, why := parsePlain(token)
+	p.recalled = why == "" && user != "" && password != "" && x.sasl.recalls(user, password)
+	return p.recalled
 }
 
 // Hashes reports whether Step hashes a password, milliseconds of a core that

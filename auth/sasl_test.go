@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,6 +223,7 @@ func TestPlainWork(t *testing.T) {
 		t.Errorf("SHA-256 looks like %+v", shape)
 	}
 	for _, token := range []string{"\x00alice\x00" + alicePassword, "\x00alice\x00x", "\x00bob\x00x", "\x00bob\x00hunter2", "\x00c,=d\x00x", "\x00mallory\x00x", "b\x00bob\x00hunter2"} {
+		s := newSASL(t, image, nil) // one that recalls nothing
 		before := s.Hashed()
 		start(t, s, MechanismPlain, nil).Step(noon, []byte(token))
 		after := s.Hashed()
@@ -234,6 +236,89 @@ func TestPlainWork(t *testing.T) {
 	next.ScramVersion++
 	if shape := s.shapeOf(&next, ScramSHA512); shape.count != 0 || shape.most != MinIterations {
 		t.Errorf("without credentials SHA-512 looks like %+v", shape)
+	}
+}
+
+// TestPlainRecalls: the right password costs nothing the second time, as long as
+// the user's credentials are the same; a wrong one always costs all.
+func TestPlainRecalls(t *testing.T) {
+	image := scramImage(t)
+	current := image
+	s, err := NewSASL(SASLOptions{Mechanisms: []string{MechanismPlain}, Image: func() *cluster.Image { return current }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := func(what, user, password string, ok, recalled bool) {
+		t.Helper()
+		token := []byte("\x00" + user + "\x00" + password)
+		before := s.Hashed()[ScramSHA256]
+		x := start(t, s, MechanismPlain, nil)
+		if x.Recalls(token) != recalled {
+			t.Errorf("%s: recalled %v", what, !recalled)
+		}
+		if step := x.Step(noon, token); (step.Outcome == Success) != ok || ok && step.Session.Principal.Name != user {
+			t.Errorf("%s: %+v", what, step)
+		}
+		if hashed := s.Hashed()[ScramSHA256] > before; hashed == recalled {
+			t.Errorf("%s: hashed %v", what, hashed)
+		}
+	}
+	login("the first time", "alice", alicePassword, true, false)
+	login("again", "alice", alicePassword, true, true)
+	login("a guess", "alice", alicePassword+" ", false, false)
+	login("the guess again", "alice", alicePassword+" ", false, false)
+	login("still", "alice", alicePassword, true, true)
+	login("another's password", "bob", alicePassword, false, false)
+	login("another", "bob", "hunter2", true, false)
+	login("both are known", "alice", alicePassword, true, true)
+	login("nobody", "mallory", "x", false, false)
+
+	key := cluster.ScramKey{User: "alice", Mechanism: int8(ScramSHA256)}
+	changed := *image
+	changed.Scram = maps.Clone(image.Scram)
+	changed.ScramVersion++
+	for _, m := range []ScramMechanism{ScramSHA256, ScramSHA512} {
+		c, err := NewCredential("alice", m, "another", MinIterations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed.Scram[cluster.ScramKey{User: "alice", Mechanism: int8(m)}] = c
+	}
+	current = &changed
+	login("the old password after a change", "alice", alicePassword, false, false)
+	login("the new one", "alice", "another", true, false)
+	current = image
+	login("changed back", "alice", alicePassword, true, false)
+	gone := *image
+	gone.Scram = maps.Clone(image.Scram)
+	gone.ScramVersion += 2
+	delete(gone.Scram, key)
+	delete(gone.Scram, cluster.ScramKey{User: "alice", Mechanism: int8(ScramSHA512)})
+	current = &gone
+	login("after the user was removed", "alice", alicePassword, false, false)
+
+	x := start(t, s, MechanismPlain, nil)
+	for _, token := range []string{"", "\x00", "\x00bob\x00", "\x00\x00hunter2", "bob\x00hunter2", "\x00bob\x00hunter2\x00", strings.Repeat("\x00", maxSASLToken+1)} {
+		if x.Recalls([]byte(token)) {
+			t.Errorf("%.20q is recalled", token)
+		}
+	}
+}
+
+// TestRecallIsBounded: more users than are remembered push others out, not the
+// memory up.
+func TestRecallIsBounded(t *testing.T) {
+	r := recall{users: map[string][32]byte{}}
+	for i := range maxRecalled + 100 {
+		user := strconv.Itoa(i)
+		sum := r.print(user, "x", nil)
+		r.keep(user, sum)
+		if !r.has(user, sum) {
+			t.Fatalf("user %d is not remembered", i)
+		}
+	}
+	if len(r.users) != maxRecalled {
+		t.Errorf("%d users are remembered, want %d", len(r.users), maxRecalled)
 	}
 }
 
@@ -366,7 +451,7 @@ func TestScramUnknownLooksKnown(t *testing.T) {
 // TestScramVector is the example of RFC 7677.
 func TestScramVector(t *testing.T) {
 	salt, _ := base64.StdEncoding.DecodeString("W22ZaJ0SNY7soEsUEjb6gQ==")
-	salted, err := ScramSHA256.salted("pencil", salt, 4096)
+	salted, err := ScramSHA256.salted("pencil", salt, 4096, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,11 +164,11 @@ func TestHashingIsBounded(t *testing.T) {
 	sasl := b.listeners[0].sasl.Load()
 	before := sasl.Hashed()
 	var waiting []*wire
-	for range 40 { // more than there are workers
+	for i := range 40 { // more than there are workers
 		w := dial(t, b)
 		w.handshake(1, "PLAIN")
 		req := kmsg.NewPtrSASLAuthenticateRequest()
-		req.SASLAuthBytes = []byte(adminToken)
+		req.SASLAuthBytes = fmt.Appendf(nil, "\x00admin\x00guess %d", i)
 		w.send(req)
 		waiting = append(waiting, w)
 	}
