@@ -3,6 +3,8 @@ package broker
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -157,7 +159,18 @@ func TestDenied(t *testing.T) {
 		t.Fatal(resp)
 	}
 	id := b.cluster.Image().Topic("secret").ID
-	before, end := b.cluster.Image().Version, b.Log("secret", 0).Offsets().LogEnd
+	// Transactions have their topic too, so that what one writes would be seen.
+	transactional := client(t, b, asAdmin(), kgo.TransactionalID("secret"), kgo.DefaultProduceTopic("secret"))
+	if err := transactional.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := transactional.ProduceSync(within(t), &kgo.Record{Value: []byte("v")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := transactional.EndTransaction(within(t), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	before, ends := b.cluster.Image().Version, logEnds(t, b)
 	w := dial(t, b)
 	if resp := w.login("mallory", "pw"); resp.ErrorCode != errNone {
 		t.Fatalf("login: %+v", resp)
@@ -192,9 +205,28 @@ func TestDenied(t *testing.T) {
 	if now := b.cluster.Image().Version; now != before {
 		t.Errorf("the metadata has changed: version %d, was %d", now, before)
 	}
-	if now := b.Log("secret", 0).Offsets(); now.LogEnd != end || now.LogStart != 0 {
-		t.Errorf("the log has changed: %+v", now)
+	if now := logEnds(t, b); !maps.Equal(now, ends) {
+		t.Errorf("logs have changed: %v, were %v", now, ends)
 	}
+}
+
+// logEnds are the offsets at which the logs of all partitions start and end,
+// those of groups and transactions too.
+func logEnds(t *testing.T, b *Broker) map[string][2]int64 {
+	t.Helper()
+	ends := map[string][2]int64{}
+	for _, topic := range b.cluster.Image().Topics() {
+		for p := range topic.Partitions {
+			o := b.Log(topic.Name, p).Offsets()
+			ends[fmt.Sprintf("%s-%d", topic.Name, p)] = [2]int64{o.LogStart, o.LogEnd}
+		}
+	}
+	for _, internal := range []string{"secret-0", "__consumer_offsets-0", "__transaction_state-0"} {
+		if _, ok := ends[internal]; !ok {
+			t.Errorf("there is no partition %s to look at", internal)
+		}
+	}
+	return ends
 }
 
 // dump is an answer as text, pointers followed.

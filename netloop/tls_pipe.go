@@ -109,13 +109,6 @@ func (p *tlsPipe) idle() bool {
 	return !p.held && p.waiting == 0 && !p.draining && len(p.rest) == 0
 }
 
-// pending reports whether rest waits for the writer.
-func (p *tlsPipe) pending() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.rest) > 0
-}
-
 // hold drains rest and has Writes wait until letGo. The writer's.
 func (p *tlsPipe) hold() error {
 	p.mu.Lock()
