@@ -118,7 +118,7 @@ func (s *Server) mux() http.Handler {
 	mux.HandleFunc("GET /{$}", s.page)
 	if s.o.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // and every named profile
-		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		// Not cmdline: a -c on it may hold a password.
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

@@ -59,7 +59,7 @@ func TestGuessesArePaced(t *testing.T) {
 		if took := login(alicePassword, true); took != 0 {
 			t.Errorf("a password that is remembered is paced by %v", took)
 		}
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		if took := login("guess", false); took != 0 {
 			t.Errorf("still paced by %v", took)
 		}

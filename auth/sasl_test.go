@@ -289,6 +289,22 @@ func TestPlainRecalls(t *testing.T) {
 	login("the new one", "alice", "another", true, false)
 	current = image
 	login("changed back", "alice", alicePassword, true, false)
+	// A client chooses the salt of what it stores (KIP-554): another password
+	// under the same one is another credential all the same.
+	sameSalt := *image
+	sameSalt.Scram = maps.Clone(image.Scram)
+	sameSalt.ScramVersion += 3
+	for _, m := range []ScramMechanism{ScramSHA256, ScramSHA512} {
+		key := cluster.ScramKey{User: "alice", Mechanism: int8(m)}
+		c := image.Scram[key]
+		salted, err := m.salted("another", c.Salt, c.Iterations, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameSalt.Scram[key] = m.credential(c.Salt, salted, c.Iterations)
+	}
+	current = &sameSalt
+	login("the old password after a change under the same salt", "alice", alicePassword, false, false)
 	gone := *image
 	gone.Scram = maps.Clone(image.Scram)
 	gone.ScramVersion += 2

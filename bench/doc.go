@@ -21,6 +21,7 @@
 //	feeder.go        the unique values that the checkers send
 //	verify_group.go, verify_group_history.go  members that come, go and die; the checker
 //	verify_txn.go, verify_txn_history.go      workers that carry in transactions; the checker
+//	leaks.go         secrets in what a broker shows
 //	mortal.go        a client that dies without a word
 //	pace.go          when the records of an open loop are due
 //	hist.go          HDR histograms; result.go, process.go, batch.go, ready.go

@@ -192,6 +192,30 @@ func TestHashingIsBounded(t *testing.T) {
 	}
 }
 
+// TestStrangersFrames: who has not logged in sends small frames only; who is in
+// may send large ones.
+func TestStrangersFrames(t *testing.T) {
+	b := secured(t, func(o *Options) { o.AuthTimeout = time.Hour }) // not what closes the connection
+	head := func(n int) []byte { // the head of an ApiVersions request of n bytes in all
+		return append(binary.BigEndian.AppendUint32(nil, uint32(n)), 0, 18, 0, 0, 0, 0, 0, 1, 255, 255)
+	}
+	w := dial(t, b)
+	if _, err := w.conn.Write(head(strangerFrame + 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.closed()
+	w = dial(t, b)
+	if resp := w.login("admin", adminPassword); resp.ErrorCode != errNone {
+		t.Fatalf("%+v", resp)
+	}
+	if _, err := w.conn.Write(append(head(strangerFrame+1), make([]byte, strangerFrame+1-10)...)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.read(); err != nil {
+		t.Errorf("a large frame of a client that is in: %v", err)
+	}
+}
+
 // TestConnectionsPerUser: the limit counts who is in, and only them.
 func TestConnectionsPerUser(t *testing.T) {
 	b := secured(t, func(o *Options) {

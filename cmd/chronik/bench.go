@@ -58,7 +58,7 @@ is drawn anew on a terminal, plain lines elsewhere. An exit code of 1 says that 
 	p.Int64Var(&f.maxErrors, "max-errors", 0, "exit 1 when more records failed")
 	cmd.AddCommand(newBenchProduceCommand(f), newBenchE2ECommand(f), newBenchConsumeCommand(f), newBenchVerifyTxnCommand(f), newBenchVerifyGroupCommand(f),
 		newBenchConnectionsCommand(f), newBenchChurnCommand(f), newBenchPartitionsCommand(f), newBenchCompareCommand(), newBenchOMBCommand(f),
-		newBenchTransactionsCommand(f), newBenchCommitsCommand(f), newBenchRebalanceCommand(f), newBenchGroupsCommand(f), newBenchDrainCommand(f))
+		newBenchTransactionsCommand(f), newBenchCommitsCommand(f), newBenchRebalanceCommand(f), newBenchGroupsCommand(f), newBenchDrainCommand(f), newBenchLeaksCommand(f))
 	return cmd
 }
 

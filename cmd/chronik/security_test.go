@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/chronik-stream/chronik/bench"
 	"github.com/chronik-stream/chronik/broker"
 )
 
@@ -82,5 +84,19 @@ func TestSecurityCommands(t *testing.T) {
 	own[len(own)-1] = secret("wrong", "not-the-password")
 	if _, err := chronik("user", "list"); err == nil || !strings.Contains(err.Error(), "SASL_AUTHENTICATION_FAILED") {
 		t.Errorf("a wrong password: %v", err)
+	}
+	raw, err := base64.StdEncoding.DecodeString(hmac)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The metadata log keeps a token's HMAC, which is its owner's to ask for; the
+	// audit log and all others keep nothing.
+	for what, search := range map[string]bench.LeakSearch{
+		"data directory": {Secrets: []string{"first-password", "alice-password", "not-the-password"}, Paths: []string{filepath.Join(dir, "data")}},
+		"audit log":      {Secrets: []string{hmac, string(raw)}, Paths: []string{filepath.Join(dir, "data", "audit.log")}},
+	} {
+		if leaks, err := search.Find(t.Context()); err != nil || len(leaks) > 0 {
+			t.Errorf("the %s: %v %v", what, leaks, err)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/chronik-stream/chronik/admin"
 	"github.com/chronik-stream/chronik/broker"
+	"github.com/chronik-stream/chronik/cluster"
 	"github.com/chronik-stream/chronik/logstore"
 )
 
@@ -42,6 +44,12 @@ keys. A flag comes before the environment, the environment before the file.`,
 				return err
 			}
 			o.Logger = logger
+			for _, pair := range f.set {
+				key, _, _ := strings.Cut(pair, "=")
+				if d := cluster.FindConfig(cluster.ResourceBroker, strings.TrimSpace(key)); d != nil && d.Sensitive() {
+					logger.Warn("a secret stands on the command line, where everybody on this machine can read it; put it into the file of --config", "key", d.Name)
+				}
+			}
 			return serve(cmd.Context(), o, f, cmd.Flags().Changed("admin-listen"))
 		},
 	}

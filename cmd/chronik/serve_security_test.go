@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/chronik-stream/chronik/bench"
 )
 
 // selfSigned writes a certificate for 127.0.0.1 with its key, as Kafka's PEM
@@ -57,7 +59,12 @@ func TestServeAdminTLS(t *testing.T) {
 	if err := os.WriteFile(password, []byte("first-password\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := serveProcess(t, "--data-dir", filepath.Join(dir, "data"), "--listeners", "SASL_SSL://127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--admin-tls",
+	config := filepath.Join(dir, "server.properties")
+	jaas := "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_jim=\"jaas-password\";\n"
+	if err := os.WriteFile(config, []byte(jaas), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := serveProcess(t, "--config", config, "--pprof", "--data-dir", filepath.Join(dir, "data"), "--listeners", "SASL_SSL://127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--admin-tls",
 		"--admin-user", "admin", "--admin-password-file", password, "-c", "ssl.keystore.type=PEM", "-c", "ssl.keystore.location="+store)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}, Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
@@ -91,10 +98,39 @@ func TestServeAdminTLS(t *testing.T) {
 			t.Errorf("%s %s as %q: %d, not %d", c.scheme, c.path, c.user, resp.StatusCode, c.want)
 		}
 	}
+	search := bench.LeakSearch{Secrets: []string{"first-password", "jaas-password"}, Paths: []string{filepath.Join(dir, "data")},
+		PID: p.cmd.Process.Pid, Admin: "https://" + p.admin, User: "admin", Password: "first-password", Client: client}
+	if leaks, err := search.Find(t.Context()); err != nil || len(leaks) > 0 {
+		t.Errorf("%v %v", leaks, err)
+	}
 	if err := p.end(t, syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	if strings.Contains(p.output(), "first-password") {
-		t.Errorf("the log holds a password:\n%s", p.output())
+	log := filepath.Join(dir, "log")
+	if err := os.WriteFile(log, []byte(p.output()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after := bench.LeakSearch{Secrets: search.Secrets, Paths: []string{log, filepath.Join(dir, "data")}}
+	if leaks, err := after.Find(t.Context()); err != nil || len(leaks) > 0 {
+		t.Errorf("%v %v", leaks, err)
+	}
+}
+
+// TestServeSecretOnCommandLine: a secret given by -c is warned of, not repeated,
+// and no admin page shows the process's arguments.
+func TestServeSecretOnCommandLine(t *testing.T) {
+	const secret = "on-the-command-line"
+	dir := t.TempDir()
+	p := serveProcess(t, "--data-dir", filepath.Join(dir, "data"), "--listeners", "PLAINTEXT://127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--pprof",
+		"-c", "listener.name.x.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_a=\""+secret+"\";")
+	search := bench.LeakSearch{Secrets: []string{secret}, Paths: []string{filepath.Join(dir, "data")}, Admin: "http://" + p.admin}
+	if leaks, err := search.Find(t.Context()); err != nil || len(leaks) > 0 {
+		t.Errorf("%v %v", leaks, err)
+	}
+	if err := p.end(t, syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if out := p.output(); !strings.Contains(out, "a secret stands on the command line") || strings.Contains(out, secret) {
+		t.Errorf("the log:\n%s", out)
 	}
 }

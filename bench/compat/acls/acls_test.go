@@ -29,7 +29,7 @@ func connect(t *testing.T, name, addr string) *peer {
 	p := &peer{name, map[string]*kgo.Broker{}}
 	for _, user := range []string{"admin", "alice", "bob"} {
 		cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RequestRetries(0), kgo.MaxVersions(kversion.V2_8_0()),
-			kgo.SASL(plain.Auth{User: user, Pass: "pw"}.AsMechanism()))
+			kgo.SASL(plain.Auth{User: user, Pass: "pw-of-" + user}.AsMechanism()))
 		if err != nil {
 			t.Fatal(err)
 		}
