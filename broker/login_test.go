@@ -196,7 +196,7 @@ func TestHashingIsBounded(t *testing.T) {
 // may send large ones.
 func TestStrangersFrames(t *testing.T) {
 	b := secured(t, func(o *Options) { o.AuthTimeout = time.Hour }) // not what closes the connection
-	head := func(n int) []byte { // the head of an ApiVersions request of n bytes in all
+	head := func(n int) []byte {                                    // the head of an ApiVersions request of n bytes in all
 		return append(binary.BigEndian.AppendUint32(nil, uint32(n)), 0, 18, 0, 0, 0, 0, 0, 1, 255, 255)
 	}
 	w := dial(t, b)

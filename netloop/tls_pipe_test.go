@@ -2,9 +2,11 @@ package netloop
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -27,7 +29,7 @@ func pipePair(t *testing.T) (*tlsPipe, net.Conn) {
 	}
 	t.Cleanup(func() { nc.Close(); peer.Close() })
 	tcp := nc.(*net.TCPConn)
-	if err := errors.Join(tcp.SetWriteBuffer(8<<10), peer.(*net.TCPConn).SetReadBuffer(8<<10)); err != nil {
+	if err := errors.Join(tcp.SetWriteBuffer(64<<10), peer.(*net.TCPConn).SetReadBuffer(64<<10)); err != nil {
 		t.Fatal(err)
 	}
 	p, err := newPipe(tcp)
@@ -85,7 +87,7 @@ func TestPipeNeverWaits(t *testing.T) {
 		t.Error("idle while the writer holds it")
 	}
 	// Held, a Write waits for the socket; nothing is kept.
-	large := pattern(8 << 20)
+	large := pattern(2 << 20)
 	done := make(chan error)
 	go func() {
 		_, err := p.Write(large)
@@ -151,4 +153,64 @@ func TestTLSSmallAnswersToSlowReader(t *testing.T) {
 		}
 		last = got[0]
 	}
+}
+
+// gatedFile is a File whose bytes come when the gate opens.
+type gatedFile struct {
+	memFile
+	gate chan struct{}
+}
+
+func (f gatedFile) ReadAt(p []byte, off int64) (int, error) {
+	<-f.gate
+	return f.memFile.ReadAt(p, off)
+}
+
+// TestTLSSmallAnswerBehindWriter: an answer that is ready when the writer has
+// just sent the one before, of which the loop has not heard yet, is not taken for
+// that one.
+func TestTLSSmallAnswerBehindWriter(t *testing.T) {
+	body, gate := pattern(100_000), make(chan struct{})
+	h := &handlerFuncs{frame: func(c Conn, f Frame) {
+		kind := f.Buf.B[0]
+		f.Buf.Release()
+		r := NewResponse(16)
+		switch kind {
+		case 'a': // by the writer, once b's turn has begun
+			r.Buf.B = binary.BigEndian.AppendUint32(r.Buf.B, uint32(len(body)))
+			r.Cut(Range{File: gatedFile{body, gate}, Len: int64(len(body))})
+		case 'b':
+			close(gate)
+			k := c.(*conn).link
+			for sent := false; !sent; runtime.Gosched() {
+				k.mu.Lock()
+				sent = k.done == 1 && !k.writing
+				k.mu.Unlock()
+			}
+			fallthrough
+		default:
+			r.Buf.B = append(r.Buf.B, frameOf([]byte{kind})...)
+		}
+		c.Respond(f.Slot, r)
+	}}
+	s, addr := listen(t, h, func(o *Options) {
+		o.Loops = 1
+		secureOption(t, true)(o)
+	})
+	nc := dialMaybeTLS(t, addr, true)
+	sendFrame(t, nc, []byte("a"))
+	eventually(t, "the first request is with the writer", func() bool { return s.Stats().Frames == 1 })
+	sendFrame(t, nc, []byte("b"))
+	if got := readFrame(t, nc); !bytes.Equal(got, body) {
+		t.Fatalf("the first answer has %d bytes", len(got))
+	}
+	for _, kind := range "bcd" {
+		if kind != 'b' {
+			sendFrame(t, nc, []byte(string(kind)))
+		}
+		if got := readFrame(t, nc); string(got) != string(kind) {
+			t.Fatalf("the answer to %c is %q", kind, got)
+		}
+	}
+	eventually(t, "four answers are counted", func() bool { return s.Stats().Responses == 4 })
 }
