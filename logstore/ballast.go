@@ -40,6 +40,10 @@ func (d *dir) keepBallast(u vfs.Usage) bool {
 	}
 	d.ballastMu.Lock()
 	defer d.ballastMu.Unlock()
+	if d.ballast.Load() {
+		return false // another made it meanwhile
+	}
+	d.starved.Store(false) // what met a full disk did so before there was room
 	name := filepath.Join(d.path, fileBallast)
 	f, err := d.store.fs.Create(name)
 	if err == nil {
