@@ -195,8 +195,10 @@ type acked struct {
 	n       int
 }
 
-// TestKill kills the real binary at random moments under load and starts it
-// again: every acknowledged record is at its offset, and none is there twice.
+// TestKill kills the real binary at random moments under load, while segments
+// roll by size and by time, and starts it again: every acknowledged record is at
+// its offset, none is there twice, each producer's are in order, and verify finds
+// nothing.
 func TestKill(t *testing.T) {
 	rounds := 6
 	if testing.Short() {
@@ -204,7 +206,8 @@ func TestKill(t *testing.T) {
 	}
 	dir, addr := t.TempDir(), freeAddr(t)
 	start := func() *process {
-		return serveProcess(t, "--data-dir", dir, "--listeners", "PLAINTEXT://"+addr, "--admin-listen", "off", "-c", "num.partitions=3")
+		return serveProcess(t, "--data-dir", dir, "--listeners", "PLAINTEXT://"+addr, "--admin-listen", "off", "-c", "num.partitions=3",
+			"-c", "log.segment.bytes=1048576", "-c", "log.roll.ms=150")
 	}
 	p := start()
 	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -239,6 +242,19 @@ func TestKill(t *testing.T) {
 	if err := p.end(t, syscall.SIGTERM); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
 	}
+	for part := range 3 {
+		segments, err := filepath.Glob(filepath.Join(dir, "logs", fmt.Sprint("t-", part), "*.log"))
+		if err != nil || len(segments) < 3 {
+			t.Errorf("partition %d has %d segments: %v", part, len(segments), err)
+		}
+	}
+	bin, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(bin, "verify", "--data-dir", dir).CombinedOutput(); err != nil {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
 }
 
 func (a *acked) count() int {
@@ -256,8 +272,9 @@ func produceUntil(t *testing.T, ctx context.Context, addr string, id int, got *a
 		return
 	}
 	defer cl.Close()
+	pad := strings.Repeat("x", 4000)
 	for i := 0; ctx.Err() == nil; i++ {
-		cl.Produce(context.WithoutCancel(ctx), kgo.StringRecord(fmt.Sprintf("%d-%d", id, i)), func(r *kgo.Record, err error) {
+		cl.Produce(context.WithoutCancel(ctx), kgo.StringRecord(fmt.Sprintf("%d-%d-%s", id, i, pad)), func(r *kgo.Record, err error) {
 			if err != nil {
 				t.Errorf("a record failed: %v", err)
 				return
@@ -268,7 +285,7 @@ func produceUntil(t *testing.T, ctx context.Context, addr string, id int, got *a
 				got.records[r.Partition] = map[int64]string{}
 			}
 			if was, twice := got.records[r.Partition][r.Offset]; twice {
-				t.Errorf("partition %d offset %d was acknowledged for %s and for %s", r.Partition, r.Offset, was, r.Value)
+				t.Errorf("partition %d offset %d was acknowledged for %.20s and for %.20s", r.Partition, r.Offset, was, r.Value)
 			}
 			got.records[r.Partition][r.Offset] = string(r.Value)
 			got.n++
@@ -296,6 +313,7 @@ func verifyAcked(t *testing.T, ctx context.Context, addr string, got *acked) {
 	defer cl.Close()
 	seen := map[string]string{}
 	next := map[int32]int64{}
+	last := map[string]int{} // of a producer in a partition
 	for found := 0; found < want; {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
@@ -304,16 +322,25 @@ func verifyAcked(t *testing.T, ctx context.Context, addr string, got *acked) {
 		for _, r := range fetches.Records() {
 			at := fmt.Sprintf("%d/%d", r.Partition, r.Offset)
 			if was, twice := seen[string(r.Value)]; twice {
-				t.Fatalf("%s is at %s and at %s", r.Value, was, at)
+				t.Fatalf("%.20s is at %s and at %s", r.Value, was, at)
 			}
 			seen[string(r.Value)] = at
 			if r.Offset != next[r.Partition] {
 				t.Fatalf("partition %d: offset %d comes after %d", r.Partition, r.Offset, next[r.Partition]-1)
 			}
 			next[r.Partition]++
+			var producer, n int
+			if _, err := fmt.Sscanf(string(r.Value), "%d-%d-", &producer, &n); err != nil {
+				t.Fatalf("%s holds %.20q: %v", at, r.Value, err)
+			}
+			of := fmt.Sprint(producer, "/", r.Partition)
+			if before, ok := last[of]; ok && n <= before {
+				t.Fatalf("%s: record %d of producer %d comes after its %d", at, n, producer, before)
+			}
+			last[of] = n
 			if value, ok := got.records[r.Partition][r.Offset]; ok {
 				if value != string(r.Value) {
-					t.Fatalf("%s holds %s, and %s was acknowledged there", at, r.Value, value)
+					t.Fatalf("%s holds %.20s, and %.20s was acknowledged there", at, r.Value, value)
 				}
 				found++
 			}
