@@ -74,7 +74,7 @@ func newACLAddCommand(f *clientFlags, verb string, permission kmsg.ACLPermission
 			var errs []error
 			for i, r := range resp.Results {
 				if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-					errs = append(errs, fmt.Errorf("%s: %w%s", args[1+i], err, detail(deref(r.ErrorMessage))))
+					errs = append(errs, fmt.Errorf("%s: %w%s", args[1+i], err, detail(deref(r.ErrorMessage), err)))
 				}
 			}
 			return errors.Join(errs...)
@@ -180,7 +180,7 @@ func newACLDeleteCommand(f *clientFlags) *cobra.Command {
 			gone := 0
 			for _, r := range resp.Results {
 				if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-					return fmt.Errorf("delete ACLs: %w%s", err, detail(deref(r.ErrorMessage)))
+					return fmt.Errorf("delete ACLs: %w%s", err, detail(deref(r.ErrorMessage), err))
 				}
 				gone += len(r.MatchingACLs)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,38 @@ func TestConfigCommand(t *testing.T) {
 	} {
 		if out, err := c.try("", args...); err == nil {
 			t.Errorf("%s succeeds: %s", strings.Join(args, " "), out)
+		}
+	}
+}
+
+// TestMistakes: what a stranger types wrong is refused with a sentence that says
+// what to do, once.
+func TestMistakes(t *testing.T) {
+	c := newCLI(t)
+	c.run("", "topic", "create", "ev", "-p", "1")
+	c.run("", "topic", "alter", "ev", "-c", "retention.ms=60000")
+	if got := c.run("", "topic", "describe", "ev"); !regexp.MustCompile(`id [A-Za-z0-9_-]{22}\n`).MatchString(got) {
+		t.Errorf("the id is not as Kafka writes it:\n%s", got)
+	}
+	for _, m := range []struct {
+		says string
+		args []string
+	}{
+		{`there is no command "chronik config describe"; there are chronik config get, list, set, unset`, []string{"config", "describe", "ev"}},
+		{`there is no command "chronik topic ad"`, []string{"topic", "ad"}},
+		{"This server does not host this topic-partition.", []string{"topic", "alter", "none", "--partitions", "5"}},
+		{"Topic already has 1 partition(s).", []string{"topic", "alter", "ev", "--partitions", "1"}},
+		{"did you mean retention.ms", []string{"topic", "alter", "ev", "-c", "retentoin.ms=5"}},
+		{`"%q" is none of %t`, []string{"consume", "ev", "-n", "1", "-f", "%v %q"}},
+		{`"%k{" is none of %t`, []string{"consume", "ev", "-n", "1", "-f", "%k{hex}"}},
+		{"-o, --from: \"middle\" is not start, end", []string{"consume", "ev", "-n", "1", "-o", "middle"}},
+	} {
+		out, err := c.try("", m.args...)
+		switch {
+		case err == nil:
+			t.Errorf("%s succeeds: %s", strings.Join(m.args, " "), out)
+		case strings.Count(err.Error(), m.says) != 1:
+			t.Errorf("%s: %v, want once: %s", strings.Join(m.args, " "), err, m.says)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func answer(code int16, message *string) error {
 	if err == nil || message == nil {
 		return err
 	}
-	return fmt.Errorf("%w%s", err, detail(*message))
+	return fmt.Errorf("%w%s", err, detail(*message, err))
 }
 
 func shown(c *kmsg.DescribeConfigsResponseResourceConfig) string {

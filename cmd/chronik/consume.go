@@ -47,6 +47,9 @@ func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
 	if err != nil {
 		return err
 	}
+	if err := checkFormat(c.format); err != nil {
+		return err
+	}
 	if c.group != "" && len(c.partitions) > 0 {
 		return errors.New("--group and --partition exclude each other: a group's partitions are assigned")
 	}
@@ -189,7 +192,7 @@ func offsetOf(s string) (kgo.Offset, error) {
 	at, err := strconv.ParseInt(s, 10, 64)
 	switch {
 	case err != nil:
-		return kgo.Offset{}, fmt.Errorf("--from %q is not start, end, an offset, +N or -N", s)
+		return kgo.Offset{}, fmt.Errorf("-o, --from: %q is not start, end, an offset, +N or -N", s)
 	case s[0] == '+':
 		return kgo.NewOffset().AtStart().Relative(at), nil
 	case s[0] == '-':
@@ -199,6 +202,20 @@ func offsetOf(s string) (kgo.Offset, error) {
 }
 
 // formatRecord fills a format's verbs.
+// checkFormat refuses what formatRecord would print as it stands.
+func checkFormat(format string) error {
+	for rest := format; ; {
+		_, after, found := strings.Cut(rest, "%")
+		if !found {
+			return nil
+		}
+		if after == "" || !strings.Contains("tpokvhdT%", after[:1]) || strings.HasPrefix(after[1:], "{") {
+			return fmt.Errorf("-f, --format: %q is none of %%t, %%p, %%o, %%k, %%v, %%h, %%d, %%T and %%%%", "%"+after[:min(len(after), 2)])
+		}
+		rest = after[1:]
+	}
+}
+
 func formatRecord(format string, r *kgo.Record) string {
 	headers := func() string {
 		list := make([]string, len(r.Headers))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,5 +42,26 @@ on disk.
 	}
 	root.AddCommand(newServeCommand(), newDevCommand(), newTopicCommand(), newConfigCommand(), newGroupCommand(), newDoctorCommand(), newUserCommand(), newACLCommand(), newQuotaCommand(), newTokenCommand(), newProduceCommand(), newConsumeCommand(),
 		newBenchCommand(), newDumpCommand(), newVerifyCommand(), newVersionCommand())
+	for _, c := range root.Commands() {
+		needSubcommand(c)
+	}
 	return root
+}
+
+// needSubcommand has a command that only has subcommands refuse a word that is
+// none; cobra would print the help and say that all went well.
+func needSubcommand(c *cobra.Command) {
+	if !c.HasSubCommands() || c.Runnable() {
+		return
+	}
+	c.Args, c.RunE = cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var names []string
+		for _, s := range cmd.Commands() {
+			names = append(names, s.Name())
+		}
+		return fmt.Errorf("there is no command %q; there are %s %s", cmd.CommandPath()+" "+args[0], cmd.CommandPath(), strings.Join(names, ", "))
+	}
 }

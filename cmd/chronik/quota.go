@@ -70,7 +70,7 @@ func newQuotaSetCommand(f *clientFlags) *cobra.Command {
 				}
 				for _, r := range done {
 					if r.Err != nil {
-						return fmt.Errorf("set quotas: %w%s", r.Err, detail(r.ErrMessage))
+						return fmt.Errorf("set quotas: %w%s", r.Err, detail(r.ErrMessage, r.Err))
 					}
 				}
 				return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -53,10 +54,10 @@ func newTopicCreateCommand(f *clientFlags) *cobra.Command {
 				var errs []error
 				for _, t := range made.Sorted() {
 					if t.Err != nil {
-						errs = append(errs, fmt.Errorf("topic %s: %w%s", t.Topic, t.Err, detail(t.ErrMessage)))
+						errs = append(errs, fmt.Errorf("topic %s: %w%s", t.Topic, t.Err, detail(t.ErrMessage, t.Err)))
 						continue
 					}
-					fmt.Fprintf(cmd.OutOrStdout(), "created %s with %d partitions, id %s\n", t.Topic, t.NumPartitions, t.ID)
+					fmt.Fprintf(cmd.OutOrStdout(), "created %s with %d partitions, id %s\n", t.Topic, t.NumPartitions, idText(t.ID))
 				}
 				return errors.Join(errs...)
 			})
@@ -68,12 +69,17 @@ func newTopicCreateCommand(f *clientFlags) *cobra.Command {
 	return cmd
 }
 
-func detail(message string) string {
-	if message == "" {
+// detail is what a broker says beside a code: its sentence in brackets, unless
+// it is the code's own.
+func detail(message string, code error) string {
+	if message == "" || code != nil && strings.HasSuffix(code.Error(), ": "+message) {
 		return ""
 	}
 	return " (" + message + ")"
 }
+
+// idText is a topic's id as Kafka's tools print it.
+func idText(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 func newTopicListCommand(f *clientFlags) *cobra.Command {
 	var internal bool
@@ -89,7 +95,7 @@ func newTopicListCommand(f *clientFlags) *cobra.Command {
 				fmt.Fprintln(w, "TOPIC\tPARTITIONS\tID")
 				for _, t := range topics.Sorted() {
 					if !t.IsInternal || internal {
-						fmt.Fprintf(w, "%s\t%d\t%s\n", t.Topic, len(t.Partitions), t.ID)
+						fmt.Fprintf(w, "%s\t%d\t%s\n", t.Topic, len(t.Partitions), idText(t.ID))
 					}
 				}
 				return w.Flush()
@@ -126,7 +132,7 @@ func newTopicDescribeCommand(f *clientFlags) *cobra.Command {
 				}
 				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 				for _, t := range topics.Sorted() {
-					fmt.Fprintf(w, "%s\tid %s\n", t.Topic, t.ID)
+					fmt.Fprintf(w, "%s\tid %s\n", t.Topic, idText(t.ID))
 					if c, err := configs.On(t.Topic, nil); err == nil {
 						for _, one := range c.Configs {
 							if one.Source.String() == "DYNAMIC_TOPIC_CONFIG" {
@@ -159,7 +165,7 @@ func newTopicDeleteCommand(f *clientFlags) *cobra.Command {
 				var errs []error
 				for _, t := range gone.Sorted() {
 					if t.Err != nil {
-						errs = append(errs, fmt.Errorf("topic %s: %w%s", t.Topic, t.Err, detail(t.ErrMessage)))
+						errs = append(errs, fmt.Errorf("topic %s: %w%s", t.Topic, t.Err, detail(t.ErrMessage, t.Err)))
 						continue
 					}
 					fmt.Fprintf(cmd.OutOrStdout(), "deleted %s\n", t.Topic)
@@ -198,7 +204,7 @@ func newTopicAlterCommand(f *clientFlags) *cobra.Command {
 					}
 					for _, r := range out {
 						if r.Err != nil {
-							return fmt.Errorf("topic %s: %w%s", r.Name, r.Err, detail(r.ErrMessage))
+							return fmt.Errorf("topic %s: %w%s", r.Name, r.Err, detail(r.ErrMessage, r.Err))
 						}
 					}
 				}
@@ -209,7 +215,7 @@ func newTopicAlterCommand(f *clientFlags) *cobra.Command {
 					}
 					for _, name := range slices.Sorted(maps.Keys(out)) {
 						if r := out[name]; r.Err != nil {
-							return fmt.Errorf("topic %s: %w%s", r.Topic, r.Err, detail(r.ErrMessage))
+							return fmt.Errorf("topic %s: %w%s", r.Topic, r.Err, detail(r.ErrMessage, r.Err))
 						}
 					}
 				}
@@ -218,7 +224,7 @@ func newTopicAlterCommand(f *clientFlags) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&set, "set", nil, "set a topic key, key=value; repeat for more")
+	cmd.Flags().StringArrayVarP(&set, "set", "c", nil, "set a topic key, key=value; repeat for more")
 	cmd.Flags().StringArrayVar(&unset, "unset", nil, "take a topic key back to its default; repeat for more")
 	cmd.Flags().IntVar(&partitions, "partitions", 0, "grow to so many partitions")
 	return cmd

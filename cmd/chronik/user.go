@@ -43,7 +43,7 @@ CHRONIK_NEW_PASSWORD. It is salted here: the broker never sees it.`,
 						return fmt.Errorf("set user %s: %w", names[0], err)
 					}
 					if r := done[names[0]]; r.Err != nil {
-						return fmt.Errorf("set user %s: %w%s", names[0], r.Err, detail(r.ErrMessage))
+						return fmt.Errorf("set user %s: %w%s", names[0], r.Err, detail(r.ErrMessage, r.Err))
 					}
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "set %s\n", names[0])
@@ -69,7 +69,7 @@ func newUserListCommand(f *clientFlags) *cobra.Command {
 				var errs []error
 				for _, u := range users.Sorted() {
 					if u.Err != nil {
-						errs = append(errs, fmt.Errorf("user %s: %w%s", u.User, u.Err, detail(u.ErrMessage)))
+						errs = append(errs, fmt.Errorf("user %s: %w%s", u.User, u.Err, detail(u.ErrMessage, u.Err)))
 						continue
 					}
 					fmt.Fprint(cmd.OutOrStdout(), u.User)
@@ -95,7 +95,7 @@ func newUserDeleteCommand(f *clientFlags) *cobra.Command {
 				}
 				u := users[names[0]]
 				if u.Err != nil {
-					return fmt.Errorf("user %s: %w%s", names[0], u.Err, detail(u.ErrMessage))
+					return fmt.Errorf("user %s: %w%s", names[0], u.Err, detail(u.ErrMessage, u.Err))
 				}
 				for _, c := range u.CredInfos {
 					done, err := adm.AlterUserSCRAMs(cmd.Context(), []kadm.DeleteSCRAM{{User: names[0], Mechanism: c.Mechanism}}, nil)
