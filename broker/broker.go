@@ -46,15 +46,16 @@ type Broker struct {
 	groups   atomic.Pointer[group.Coordinator]
 	txns     atomic.Pointer[txn.Coordinator]
 
-	apis      *registry
-	topics    topics
-	workers   workers
-	accepts   acceptRate
-	sessions  fetchSessions
-	telemetry telemetry
-	metadata  metadataCache
-	tracer    *tracer
-	settings  atomic.Pointer[settings]
+	apis       *registry
+	topics     topics
+	workers    workers
+	converters workers // of old fetches
+	accepts    acceptRate
+	sessions   fetchSessions
+	telemetry  telemetry
+	metadata   metadataCache
+	tracer     *tracer
+	settings   atomic.Pointer[settings]
 
 	// topicMu makes changes of topics one at a time: each is a change of the
 	// metadata and then of the logs, and the two must not interleave.
@@ -147,7 +148,9 @@ func (b *Broker) start() error {
 	if err := b.recover(); err != nil {
 		return err
 	}
-	b.workers.init()
+	b.workers.init("worker")
+	b.converters.init("converter")
+	b.converters.resize(b, converters)
 	b.cluster.Subscribe(func(_, _ *cluster.Image) { b.readSettings() })
 	b.readSettings()
 	if err := b.security.open(); err != nil {
@@ -248,6 +251,7 @@ func (b *Broker) close() error {
 	}
 	if b.workers.cond != nil {
 		b.workers.close()
+		b.converters.close()
 	}
 	errs = append(errs, b.security.close())
 	if b.cluster != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // Fetch v0–3 wants message sets of format 0 (v0–1) or 1 (v2–3), which the log
-// does not hold. Each answer is converted by a worker, batch after batch, into
+// does not hold. Each answer is converted by one of two workers of their own, batch after batch, into
 // memory that downConvertBytes bounds.
 //
 // As in Kafka 3.9 (KafkaApis.maybeConvertFetchedData): headers and control
@@ -60,7 +60,13 @@ func (f *fetch) hold() {
 	}
 }
 
-// convert has a worker convert what was read; the answer follows.
+// converters is how many answers are converted at a time. It is what Go has
+// threads for besides the loops (cmd/chronik, heavyWorkers): eight workers that
+// decompress keep a loop from its turn for tens of milliseconds, and every other
+// request from a worker.
+const converters = 2
+
+// convert has a converter convert what was read; the answer follows.
 func (f *fetch) convert() {
 	// The worker's end lets the connection go on.
 	f.holds, f.converting = false, true
@@ -72,7 +78,7 @@ func (f *fetch) convert() {
 		f.respond()
 		return true
 	}
-	f.rq.offload(func() kmsg.Response {
+	f.rq.offloadTo(&f.loop.b.converters, func() kmsg.Response {
 		defer f.drop() // also when it panics
 		for _, fp := range f.parts {
 			if fp.slice.Len > 0 {

@@ -156,11 +156,16 @@ func (rq *request) complete() {
 //
 //	return rq.offload(func() kmsg.Response { … })
 func (rq *request) offload(job func() kmsg.Response) kmsg.Response {
+	return rq.offloadTo(&rq.s.b.workers, job)
+}
+
+// offloadTo is offload to workers of one's choice.
+func (rq *request) offloadTo(w *workers, job func() kmsg.Response) kmsg.Response {
 	rq.job = job
 	rq.waits()
 	rq.working = true
 	rq.s.busy = true
-	rq.s.b.workers.submit(rq)
+	w.submit(rq)
 	return nil
 }
 

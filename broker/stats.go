@@ -58,7 +58,7 @@ type Stats struct {
 // Stats reads the counters. Any goroutine.
 func (b *Broker) Stats() Stats {
 	st := Stats{
-		WorkerQueue: b.workers.depth.Load(), WorkersRunning: b.workers.running.Load(),
+		WorkerQueue: b.workers.depth.Load() + b.converters.depth.Load(), WorkersRunning: b.workers.running.Load() + b.converters.running.Load(),
 		Panics: b.goroutines.panics.Load(),
 	}
 	st.Topics, st.Partitions = b.topics.size()

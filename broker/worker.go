@@ -10,6 +10,7 @@ import (
 // one request with them (see session), which bounds the queue by the number of
 // connections.
 type workers struct {
+	name    string // in the names of their goroutines
 	mu      sync.Mutex
 	cond    *sync.Cond
 	queue   []*request // mu; a ring would save nothing at this rate
@@ -20,7 +21,7 @@ type workers struct {
 	running atomic.Int64
 }
 
-func (w *workers) init() { w.cond = sync.NewCond(&w.mu) }
+func (w *workers) init(name string) { w.name, w.cond = name, sync.NewCond(&w.mu) }
 
 // resize makes the workers n: more begin at once, and what there is too much of
 // ends when it has nothing under way. Any goroutine.
@@ -33,7 +34,7 @@ func (w *workers) resize(b *Broker, n int) {
 	w.want = n
 	w.cond.Broadcast()
 	for ; w.have < n; w.have++ {
-		b.background(fmt.Sprintf("worker %d", w.have), w.loop)
+		b.background(fmt.Sprintf("%s %d", w.name, w.have), w.loop)
 	}
 }
 
