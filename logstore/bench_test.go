@@ -76,16 +76,123 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkDurable is a closed loop: each writer appends 1 KiB to one of the
-// partitions and waits for it. It reports acks/s and the latency's quantiles
-// beside raw fdatasync of the same disk in the same run.
-func BenchmarkDurable(b *testing.B) {
-	for _, c := range []struct{ writers, partitions, size int }{
-		{1, 1, 1000}, {16, 16, 1000}, {256, 1000, 1000}, {1000, 5000, 1000}, {16, 1, 64 << 10}, {64, 16, 64 << 10},
-	} {
-		b.Run(fmt.Sprintf("%dw/%dp/%dB", c.writers, c.partitions, c.size), func(b *testing.B) {
+// BenchmarkSpread makes 1 KiB in each of many partitions durable: one operation
+// is an append to every one of them and the wait for the last. Beside it, of the
+// same disk in the same run, what one raw fdatasync takes.
+//
+//	go test -run '^$' -bench Spread -benchtime 50x -count 5 ./logstore
+func BenchmarkSpread(b *testing.B) {
+	for _, partitions := range []int{1, 10, 100, 1000, 5000} {
+		b.Run(fmt.Sprintf("%dp", partitions), func(b *testing.B) {
 			raw := rawSync(b)
 			s, hook := benchStore(b, nil)
+			logs := benchLogs(b, s, partitions)
+			left, ended := atomic.Int64{}, make(chan error, 1)
+			tell := func(done []Done) {
+				for _, d := range done {
+					if left.Add(-1) == 0 || d.Err != nil {
+						ended <- d.Err
+					}
+				}
+			}
+			hook.Store(&tell)
+			batch := makeBatch(fmt.Sprintf("%01000d", 0), 1, nobody, testNow)
+			batches := make([][]byte, partitions) // each is held until its group is written
+			for i := range batches {
+				batches[i] = slices.Clone(batch)
+			}
+			var took []time.Duration
+			for b.Loop() {
+				began := time.Now()
+				left.Store(int64(partitions))
+				for i, l := range logs {
+					clear(batches[i][:8])
+					if _, err := l.Append(&Append{Batches: batches[i], Token: l, Now: testNow}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := <-ended; err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(began))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+			b.ReportMetric(float64(raw.Microseconds()), "fdatasync-µs")
+		})
+	}
+}
+
+// BenchmarkFirstAppend appends for the first time to each of 1,000 partitions
+// that were just made, one after the other, and tells of the slowest: its target
+// is 100 ms.
+//
+//	go test -run '^$' -bench FirstAppend -benchtime 3x ./logstore
+func BenchmarkFirstAppend(b *testing.B) {
+	const partitions = 1000
+	raw := rawSync(b)
+	s, hook := benchStore(b, nil)
+	tell := func(done []Done) {
+		for _, d := range done {
+			d.Token.(chan error) <- d.Err
+		}
+	}
+	hook.Store(&tell)
+	done := make(chan error, 1)
+	batch := makeBatch(fmt.Sprintf("%01000d", 0), 1, nobody, testNow)
+	var took []time.Duration
+	round := 0
+	for b.Loop() {
+		b.StopTimer()
+		round++
+		logs := make([]*Log, partitions)
+		for i := range logs {
+			var err error
+			if logs[i], err = s.OpenLog(specOf(fmt.Sprint("bench", round), int32(i))); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		for _, l := range logs {
+			clear(batch[:8])
+			began := time.Now()
+			_, err := l.Append(&Append{Batches: batch, Token: done, Now: testNow})
+			if err == nil {
+				err = <-done
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			took = append(took, time.Since(began))
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(took[len(took)-1].Microseconds()), "slowest-µs")
+	b.ReportMetric(float64(raw.Microseconds()), "fdatasync-µs")
+}
+
+// BenchmarkDurable is a closed loop: each writer appends 1 KiB to one of the
+// partitions and waits for it, in each mode of durability. It reports acks/s and
+// the latency's quantiles beside raw fdatasync of the same disk in the same run.
+func BenchmarkDurable(b *testing.B) {
+	type load struct {
+		mode                      Durability
+		writers, partitions, size int
+	}
+	var loads []load
+	for _, mode := range []Durability{Commit, Interval, OS} {
+		for _, c := range [][2]int{{1, 1}, {16, 16}, {256, 1000}, {1000, 5000}} {
+			loads = append(loads, load{mode, c[0], c[1], 1000})
+		}
+	}
+	loads = append(loads, load{Commit, 16, 1, 64 << 10}, load{Commit, 64, 16, 64 << 10})
+	for _, c := range loads {
+		b.Run(fmt.Sprintf("%v/%dw/%dp/%dB", c.mode, c.writers, c.partitions, c.size), func(b *testing.B) {
+			raw := rawSync(b)
+			s, hook := benchStore(b, func(o *Options) { o.Durability = c.mode })
 			tell := func(done []Done) {
 				for _, d := range done {
 					d.Token.(chan error) <- d.Err

@@ -64,16 +64,22 @@
 // without load and 668 to 1,089 ms after kill -9 under load (3 each, page cache
 // warm, load 13 to 40): what it costs is reading the journal's ring.
 //
-// 10,000 partitions in one topic, the whole binary, on that machine with a load
-// of 6 to 9 (go test -run TenThousand -v ./cmd/chronik): made in 1.9 to 3.8 s; a
-// record in each in 1.2 to 2.4 s; ready 84 to 206 ms after a clean stop, 0.5 to
-// 1.2 s after kill -9 with all of them written to behind the last checkpoint,
-// 0.2 to 0.3 s when none was. 1.4 KB of heap each while idle, 2.7 KB just
-// after an append; 49 MB RSS (25 anonymous), 31 goroutines and some 165 maps,
-// which do not go by the partitions; descriptors up to the files' share. A stop
-// right after all were written to takes 5.8 s: four syncs for each.
+// 10,000 partitions in one topic, the whole binary (245cc89; ext4 on a virtio
+// disk, 2 cores of a Xeon, load 6 to 9; go test -run TenThousand -v
+// ./cmd/chronik): made in 1.9 to 3.8 s; a record in each in 1.2 to 2.4 s; ready
+// 84 to 206 ms after a clean stop, 0.5 to 1.2 s after kill -9 with all of them
+// written to behind the last checkpoint, 0.2 to 0.3 s when none was. 1.4 KB of
+// heap each while idle, 2.7 KB just after an append; 49 MB RSS (25 anonymous), 31
+// goroutines and some 165 maps, which do not go by the partitions; descriptors up
+// to the files' share. A stop right after all were written to takes 5.8 s: four
+// syncs for each.
 //
-//	go test -run '^$' -bench 'Append|Read|Durable' ./logstore
+// A start after kill -9 of the 10 GB under load made 69,482 reads when it read all
+// of the ring and a frame block by block, and makes 4,929 now that it passes files
+// over and reads 64 blocks at once (strace; 2.5 s and 0.9 s under it).
+//
+//	go test -run '^$' -bench 'Append|Read|Durable|Spread' ./logstore
+//	go test -run '^$' -bench FirstAppend -benchtime 3x ./logstore
 //
 // # What is not here
 //

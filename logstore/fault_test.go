@@ -91,6 +91,47 @@ func TestFailedSyncThenClean(t *testing.T) {
 	}
 }
 
+// TestReadOnlyRemount: a kernel that met an error makes the file system
+// read-only. The directory goes offline by that reason, appends are refused, and
+// nothing that was acknowledged is gone once it is writable again.
+func TestReadOnlyRemount(t *testing.T) {
+	for what, op := range map[string]vfs.Op{"writes": vfs.OpWrite, "syncs": vfs.OpSync, "creates": vfs.OpCreate | vfs.OpRename} {
+		t.Run(what, func(t *testing.T) {
+			disk := vfs.NewMem()
+			o := rigOptions(disk)
+			r := mustRig(t, o).ready()
+			spec := specOf("t", 0)
+			spec.Config.SegmentBytes = int32(3 * len(makeBatch("a", 1, nobody, testNow)))
+			l := r.open(spec)
+			for range 3 {
+				r.put(l, "a", 1)
+			}
+			disk.Inject(vfs.Fault{Op: op, Path: "*", Times: -1, Err: syscall.EROFS})
+			if _, err := r.append(l, Append{Batches: makeBatch("b", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
+				t.Errorf("an append on a read-only file system: %v", err)
+			}
+			eventually(t, "the directory is offline", func() bool { return !r.s.Usable() })
+			r.mu.Lock()
+			if len(r.off) != 1 || !errors.Is(r.off[0], syscall.EROFS) {
+				t.Errorf("offline by %v", r.off)
+			}
+			r.mu.Unlock()
+			if _, err := r.append(l, Append{Batches: makeBatch("c", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
+				t.Errorf("an append to an offline directory: %v", err)
+			}
+			r.abandon()
+			o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepAll, Names: vfs.KeepAll}) // without the fault
+			r = mustRig(t, o)
+			l = r.open(spec)
+			r.ready()
+			if have := r.readAll(l, 0, false); len(have) < 3 || have[2].value != "a/0" {
+				t.Errorf("after it is writable again: %v", have)
+			}
+			r.close()
+		})
+	}
+}
+
 // TestDiskFull: an append that meets ENOSPC is refused and nothing else.
 func TestDiskFull(t *testing.T) {
 	disk := vfs.NewMem()

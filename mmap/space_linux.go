@@ -46,7 +46,12 @@ func SpaceOf(path string) (Space, error) {
 	if err := retry(func() error { return unix.Statfs(path, &st) }); err != nil {
 		return Space{}, fmt.Errorf("statfs %s: %w", path, err)
 	}
+	return spaceOf(&st), nil
+}
+
+// spaceOf reads statfs's answer. A file system that is not known reserves nothing.
+func spaceOf(st *unix.Statfs_t) Space {
 	kind := types[uint32(st.Type)]
 	size := uint64(st.Bsize)
-	return Space{Free: st.Bavail * size, Total: st.Blocks * size, Type: kind.name, Reserves: kind.reserves}, nil
+	return Space{Free: st.Bavail * size, Total: st.Blocks * size, Type: kind.name, Reserves: kind.reserves}
 }
