@@ -167,6 +167,29 @@ func TestPendingMemberExpires(t *testing.T) {
 	}
 }
 
+// TestPendingMembersAreBounded: who asks for ids and never joins with them is
+// turned away at last, whatever the group's state.
+func TestPendingMembersAreBounded(t *testing.T) {
+	for _, members := range []int{0, 1} {
+		r := newRig(t)
+		if members > 0 {
+			r.stable("g", members)
+		}
+		for n := range maxPending {
+			if code := r.join("g", "").get().ErrorCode; code != codeMemberIDRequired {
+				t.Fatalf("%d members, id %d: code %d", members, n, code)
+			}
+		}
+		if code := r.join("g", "").get().ErrorCode; code != codeGroupMaxSizeReached {
+			t.Errorf("%d members, one id too many: code %d", members, code)
+		}
+		r.advance(11 * time.Second) // the ids end with their sessions
+		if code := r.join("g", "").get().ErrorCode; code != codeMemberIDRequired {
+			t.Errorf("%d members, after the others' end: code %d", members, code)
+		}
+	}
+}
+
 func TestPendingMemberHoldsTheRebalance(t *testing.T) {
 	r := newRig(t)
 	ids, _ := r.stable("g", 1)
