@@ -281,3 +281,17 @@ func TestFencedAbort(t *testing.T) {
 		}
 	}
 }
+
+// TestExpired: an id is forgotten once nobody has used it for longer than
+// transactional.id.expiration.ms, and never while something is open.
+func TestExpired(t *testing.T) {
+	for s, ends := range map[State]bool{Empty: true, CompleteCommit: true, CompleteAbort: true, Ongoing: false, PrepareCommit: false, PrepareAbort: false} {
+		m := &meta{state: s, updateMs: 1000}
+		if m.expired(1500, 500) {
+			t.Errorf("%v: forgotten too early", s)
+		}
+		if m.expired(1501, 500) != ends {
+			t.Errorf("%v: expired is %v after its time, want %v", s, !ends, ends)
+		}
+	}
+}
