@@ -56,6 +56,7 @@ var metrics = []metric{
 	{"memory_waits_total", "Frames that waited for memory in flight.", nil},
 	{"cold_reads_total", "Ranges that waited for the disk on a worker.", nil},
 	{"loop_stalls_total", "Turns of an event loop above 1 ms.", nil},
+	{"loop_handovers_total", "Times an event loop went on on another goroutine because its commit waited for the disk.", nil},
 	{"in_flight_bytes", "Memory of requests in flight.", nil},
 	{"mailbox_peak", "Most tasks that ever waited on one loop.", nil},
 	{"loop_turn_seconds", "Time of an event loop's turns.", nil},
@@ -65,6 +66,7 @@ var metrics = []metric{
 	{"log_append_bytes_total", "Bytes appended to logs.", nil},
 	{"log_duplicates_total", "Batches that a producer sent again.", nil},
 	{"commit_groups_total", "Commit groups.", nil},
+	{"commits_led_total", "Commits by the event loop that appended, without a goroutine between.", nil},
 	{"journal_syncs_total", "Syncs of journals.", nil},
 	{"direct_syncs_total", "Syncs of segments beside the journal.", nil},
 	{"journal_bytes_total", "Bytes written to journals.", nil},
@@ -175,6 +177,7 @@ func (s sink) network() {
 	s.count("memory_waits_total", float64(st.MemoryWaits))
 	s.count("cold_reads_total", float64(st.ColdReads))
 	s.count("loop_stalls_total", float64(st.Stalls))
+	s.count("loop_handovers_total", float64(st.HandOvers))
 	s.gauge("in_flight_bytes", float64(st.InFlightBytes))
 	s.gauge("mailbox_peak", float64(st.MailboxPeak))
 	s.histogram("loop_turn_seconds", unsigned(st.Turns.Buckets[:]), st.Turns.Sum.Seconds(), micros)
@@ -187,6 +190,7 @@ func (s sink) log() {
 	s.count("log_append_bytes_total", float64(st.AppendBytes))
 	s.count("log_duplicates_total", float64(st.Duplicates))
 	s.count("commit_groups_total", float64(st.Groups))
+	s.count("commits_led_total", float64(st.Led))
 	s.count("journal_syncs_total", float64(st.Syncs))
 	s.count("direct_syncs_total", float64(st.DirectSyncs))
 	s.count("journal_bytes_total", float64(st.JournalBytes))

@@ -120,7 +120,9 @@ func (b *Broker) start() error {
 	}
 	b.server = server
 	for _, l := range server.Loops() {
-		b.loops = append(b.loops, &loop{b: b, nl: l, live: map[*session]struct{}{}})
+		lp := &loop{b: b, nl: l, live: map[*session]struct{}{}}
+		lp.again.loop = lp
+		b.loops = append(b.loops, lp)
 	}
 	b.loopList.Store(&b.loops)
 	b.showEffective()

@@ -30,6 +30,8 @@ type loop struct {
 	hasBusy atomic.Bool
 
 	mail mailbox
+	// again is the task that leads once more; posted while again.posted.
+	again leadAgain
 
 	stats [maxKey + 1]apiStats
 	load  loadStats

@@ -61,12 +61,14 @@ func (part *producePart) append(target *partition, records []byte, guard logstor
 	*a = logstore.Append{
 		Batches: records, Origin: logstore.Client, Token: part, Now: p.rq.received.UnixMilli(),
 		TxnV2: p.txnV2() && batchTransactional(records), Guard: guard,
+		Led:     true,
 		Written: p.req.Acks == 0 || p.req.Acks == 1 && p.rq.s.b.opt.AckWritten,
 	}
 	got, err := target.log.Append(a)
 	if err != nil {
 		return err
 	}
+	p.loop.nl.Lend(p.loop)
 	part.waiting = true
 	p.pending++
 	part.res.BaseOffset, part.res.LogAppendTime, part.res.LogStartOffset = got.BaseOffset, got.AppendTime, got.LogStartOffset

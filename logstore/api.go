@@ -196,6 +196,9 @@ type Append struct {
 	// Written asks for the token when the batch is written, before it is
 	// durable (acks=0, --acks1=written).
 	Written bool
+	// Led is the caller's word that it calls [Store.Lead] soon, before it waits
+	// for anything: the committer's goroutine is not woken.
+	Led bool
 	// Inflate is the most bytes a compressed batch may be opened to, so that
 	// its records are checked too. 0 leaves compressed batches closed, which
 	// is what an event loop needs.

@@ -116,7 +116,7 @@ func (l *Log) appendLocked(a *Append, cfg *LogConfig, sum *appendSummary) (res A
 		log: l, seg: seg, pos: pos, first: first, end: end, bytes: a.Batches,
 		token: a.Token, mode: l.mode(cfg), early: a.Written,
 		cost: len(a.Batches),
-	})
+	}, a.Led)
 	return res, nil
 }
 
@@ -221,7 +221,7 @@ func (l *Log) checkProducers(a *Append) (dup sentBatch, isDup bool, err error) {
 // answerDuplicate answers with the original's offsets. The token follows the
 // original through the committer, so it is done when that is durable.
 func (l *Log) answerDuplicate(a *Append, cfg *LogConfig, dup sentBatch) Appended {
-	l.dir.committer.push(entry{log: l, kind: entryToken, token: a.Token, mode: l.mode(cfg), early: a.Written, cost: len(a.Batches)})
+	l.dir.committer.push(entry{log: l, kind: entryToken, token: a.Token, mode: l.mode(cfg), early: a.Written, cost: len(a.Batches)}, a.Led)
 	res := Appended{
 		BaseOffset: dup.lastOffset - int64(dup.delta), LastOffset: dup.lastOffset,
 		LogStartOffset: l.marks.offsets().LogStart, AppendTime: -1, Duplicate: true,

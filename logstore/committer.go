@@ -1,8 +1,6 @@
 package logstore
 
 import (
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,11 +29,11 @@ import (
 // One cycle: take the queue; sort its logs into journaled and direct; write
 // one group; hand out what waits for the write only; sync the journal and, in
 // parallel, the direct logs' segments; raise high watermarks; hand out tokens.
-// The goroutine takes leaf locks only (see Log), so no append can hold it up.
-// It sleeps on a bell of the disk's, which on the real one is a futex: between
-// its syncs it needs nothing of Go's scheduler, whose way of waking it (another
-// thread looks for work and takes it from the loop's) was a fifth of the CPU of a
-// lone client's request.
+// leader.go says on whose goroutine. A cycle takes leaf locks only (see Log), so
+// no append can hold it up. The committer's goroutine sleeps on a bell of the
+// disk's, which on the real one is a futex: between its syncs it needs nothing of
+// Go's scheduler, whose way of waking it (another thread looks for work and takes
+// it from the loop's) was a fifth of the CPU of a lone client's request.
 const (
 	maxGroupBytes   = 4 << 20
 	maxGroupEntries = 8192
@@ -91,19 +89,26 @@ type commitState struct {
 type committer struct {
 	d *dir
 
-	mu     sync.Mutex
-	queue  []entry // mu
-	asleep bool    // mu; the next push rings
-	closed bool    // mu
-	bell   vfs.Bell
-	ended  chan struct{}
+	mu         sync.Mutex
+	queue      []entry // mu
+	strong     int     // mu; entries of queue that wait for a sync
+	closed     bool    // mu
+	leadership         // mu
+	bell       vfs.Bell
+	ended      chan struct{}
+	syncNs     int64 // mu; how long syncs take, smoothed, as of the last cycle
+
+	// The goroutine's own.
+	seen   uint64 // takes at its last look
+	looked time.Time
 
 	bytes   atomic.Int64 // reserved by appends not yet done
 	entries atomic.Int64
 	// directFrom is when the running direct syncs began (unix ns), 0: none.
 	directFrom atomic.Int64
 
-	// The committer's own from here on.
+	// The leader's own from here on; see leader.go.
+	sawSync  int64
 	spare    []entry
 	n        uint64  // cycle number
 	logs     []*Log  // of this cycle
@@ -131,66 +136,6 @@ func newCommitter(d *dir) *committer {
 	return &committer{d: d, bell: d.store.fs.NewBell(), ended: make(chan struct{}), jobs: make(chan *Log, maxDirectSyncs)}
 }
 
-// run is the committer's goroutine.
-func (c *committer) run() {
-	defer close(c.ended)
-	defer close(c.jobs)
-	defer func() {
-		if r := recover(); r != nil {
-			c.d.fail(fmt.Errorf("the committer panicked: %v\n%s", r, debug.Stack()))
-			c.refuse(c.rest, ErrOffline)
-			c.failAll(ErrOffline)
-		}
-	}()
-	debug.SetPanicOnFault(true)
-	for {
-		if !c.wait() {
-			return
-		}
-		batch := c.take()
-		for c.rest = batch; len(c.rest) > 0; {
-			n := c.groupOf(c.rest)
-			if err := c.cycle(c.rest[:n]); err != nil {
-				c.d.fail(err)
-				c.refuse(c.rest, ErrOffline)
-				c.rest = nil
-				c.failAll(ErrOffline)
-				break
-			}
-			c.rest = c.rest[n:]
-		}
-		clear(batch)
-		if c.spare = batch[:0]; cap(batch) > maxGroupEntries {
-			c.spare = nil // a burst must not hold its memory for ever
-		}
-		if err := c.syncDue(); err != nil {
-			c.d.fail(err)
-		}
-		if c.d.offline.Load() {
-			c.failAll(ErrOffline)
-		}
-	}
-}
-
-// wait returns when there is work; false ends the goroutine.
-func (c *committer) wait() bool {
-	have, closed := c.await(0)
-	for have == 0 && !closed {
-		d := time.Duration(-1)
-		if !c.due.IsZero() {
-			d = max(time.Until(c.due), 0)
-		}
-		have, closed = c.await(d)
-		if err := c.syncDue(); err != nil {
-			c.d.fail(err)
-		}
-	}
-	if d := c.d.store.opt.CommitDelay; have > 0 && d > 0 {
-		time.Sleep(d)
-	}
-	return have > 0
-}
-
 // syncDue syncs what Interval mode has left unsynced for long enough.
 func (c *committer) syncDue() error {
 	if c.due.IsZero() || time.Now().Before(c.due) {
@@ -204,7 +149,7 @@ func (c *committer) take() []entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	batch := c.queue
-	c.queue = c.spare
+	c.queue, c.strong = c.spare, 0
 	c.spare = nil
 	return batch
 }
@@ -404,8 +349,10 @@ func (c *committer) syncJournal() error {
 		return err
 	}
 	c.due = time.Time{}
+	took := int64(time.Since(began))
+	c.sawSync += (took - c.sawSync) / 8
 	c.d.store.stats.syncs.Add(1)
-	c.d.store.stats.syncTime.observe(int64(time.Since(began)))
+	c.d.store.stats.syncTime.observe(took)
 	return nil
 }
 
@@ -483,13 +430,4 @@ func (c *committer) failAll(why error) {
 	if len(batch) > 0 {
 		c.refuse(batch, why)
 	}
-}
-
-// stop ends the goroutine once the queue is empty.
-func (c *committer) stop() {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
-	c.bell.Ring()
-	<-c.ended
 }

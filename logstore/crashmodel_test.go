@@ -335,6 +335,7 @@ func (w *crashWorld) burst() {
 		done   chan error
 	}
 	var flights []flight
+	led := w.rng.IntN(2) == 0
 	for range 1 + w.rng.IntN(5) {
 		m := w.logs[w.rng.IntN(len(w.logs))]
 		p := &m.producers[w.rng.IntN(2)]
@@ -343,13 +344,16 @@ func (w *crashWorld) burst() {
 		}
 		raw, values := w.next(m, p)
 		done := make(chan error, 1)
-		a, err := m.l.Append(&Append{Batches: raw, Origin: Coordinator, Token: done, Now: 1, Guard: Unguarded})
+		a, err := m.l.Append(&Append{Batches: raw, Origin: Coordinator, Token: done, Now: 1, Guard: Unguarded, Led: led})
 		if !w.ok("append", err) {
 			p.lost = true
 			w.cover.hit("append refused on a full disk", errors.Is(err, ErrDiskFull))
 			continue
 		}
 		flights = append(flights, flight{m, p, values, a.BaseOffset, done})
+	}
+	if led {
+		go w.s.Lead(&eventLoop{s: w.s, wg: new(sync.WaitGroup)}) // which may wait for what this goroutine is about to do
 	}
 	for _, f := range flights {
 		if !w.ok("commit", <-f.done) {

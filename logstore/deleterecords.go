@@ -34,7 +34,7 @@ func (l *Log) DeleteRecords(before int64) (int64, error) {
 	l.raiseStart(before)
 	start := l.Offsets().LogStart
 	w := newWaiter()
-	c.push(entry{log: l, kind: entryStart, first: start, token: w})
+	c.push(entry{log: l, kind: entryStart, first: start, token: w}, false)
 	if err := <-w.done; err != nil {
 		return 0, err
 	}

@@ -286,7 +286,7 @@ func (d *dir) fail(err error) {
 		d.journal.fail(ErrOffline)
 	}
 	if d.committer != nil {
-		d.committer.bell.Ring()
+		d.committer.call()
 	}
 	if d.keeper != nil {
 		d.keeper.poke()

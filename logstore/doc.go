@@ -14,8 +14,8 @@
 // [Log.Append] never waits for the disk. It returns once the batch has its
 // offset; the [Token] that came with it is handed to Options.OnCommit when the
 // batch is as durable as the log's mode promises. OnCommit runs on the
-// committer's goroutine, must not wait and must not take a lock that anybody
-// holds across an Append.
+// committer's goroutine or in [Store.Lead], must not wait and must not take a lock
+// that anybody holds across an Append.
 //
 // [Log.Read] gives a range of whole batches at or below the high watermark or
 // the last stable offset, as a [Slice] of one segment that stays valid until
@@ -102,7 +102,7 @@
 //	watermarks.go      log start, high watermark, last stable offset, log end
 //	epochs.go          leader-epoch-checkpoint
 //	queue.go           the bounded queue before the committer
-//	committer.go       group commit; direct.go: segments synced directly;
+//	committer.go       group commit; leader.go: by whom; direct.go: segments synced directly;
 //	                   diskcost.go: when
 //	journal.go         the ring; journalformat.go: its bytes; journalread.go;
 //	                   journalskip.go: what of it need not be read

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
@@ -185,12 +186,13 @@ func (c *cutter) step(r *rig, logs []*Log) bool {
 		tok Token
 	}
 	var burst []sentTo
+	led := c.rng.IntN(2) == 0
 	for range 1 + c.rng.IntN(5) {
 		i := c.rng.IntN(len(logs))
 		m := c.logs[i]
 		b := m.next(c)
 		tok := nextToken()
-		res, err := logs[i].Append(&Append{Batches: b.raw, Token: tok, Now: testNow, Guard: Unguarded})
+		res, err := logs[i].Append(&Append{Batches: b.raw, Token: tok, Now: testNow, Guard: Unguarded, Led: led})
 		if err != nil {
 			c.tolerate(r, "append", err)
 			// What was pushed before must still be answered.
@@ -198,6 +200,9 @@ func (c *cutter) step(r *rig, logs []*Log) bool {
 		}
 		b.base = res.BaseOffset
 		burst = append(burst, sentTo{m, b, tok})
+	}
+	if led {
+		go r.s.Lead(&eventLoop{s: r.s, wg: new(sync.WaitGroup)}) // which may wait for what this goroutine is about to do
 	}
 	ok := len(burst) > 0
 	for _, x := range burst {

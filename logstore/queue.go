@@ -1,7 +1,5 @@
 package logstore
 
-import "time"
-
 // The committer's queue is bounded in bytes and entries: an append reserves its
 // share before it takes the log's lock, and the committer gives it back when
 // the group is done. Internal appends have a quarter more.
@@ -31,39 +29,28 @@ func (c *committer) unreserve(n int) {
 	c.entries.Add(-1)
 }
 
-// push hands an entry over. For appends under Log.mu, so that the queue's
-// order is offset order.
-func (c *committer) push(e entry) {
+// push hands an entry over; led says that the caller calls Store.Lead soon. For
+// appends under Log.mu, so that the queue's order is offset order.
+func (c *committer) push(e entry, led bool) {
 	c.mu.Lock()
 	c.queue = append(c.queue, e)
-	ring := c.asleep
-	c.asleep = false
+	if e.kind == entryStart || e.kind == entryAppend && e.mode == Commit {
+		c.strong++
+	}
+	ring := false
+	if !led && (!c.leading || c.heir == nil) {
+		ring = c.callLocked()
+	}
 	c.mu.Unlock()
 	if ring {
 		c.bell.Ring()
 	}
 }
 
-// await sleeps until the queue has entries, the committer is stopped, or d has
-// passed unless d is negative; it may return early. It tells how many entries
-// there are. Committer only.
-func (c *committer) await(d time.Duration) (have int, closed bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.queue) == 0 && !c.closed && d != 0 {
-		c.asleep = true
-		c.mu.Unlock()
-		c.bell.Wait(d)
-		c.mu.Lock()
-		c.asleep = false
-	}
-	return len(c.queue), c.closed
-}
-
 // notify has readers of a log look again.
 func (c *committer) notify(l *Log) {
 	c.entries.Add(1)
-	c.push(entry{log: l, kind: entryNotify})
+	c.push(entry{log: l, kind: entryNotify}, false)
 }
 
 // release gives the queue space of entries back.

@@ -20,6 +20,7 @@ type Stats struct {
 	Appends, AppendBytes uint64
 	Duplicates           uint64
 	Groups, Syncs        uint64
+	Led                  uint64 // commits on the goroutine that appended
 	DirectSyncs          uint64
 	JournalBytes         uint64
 	GroupSize            Histogram // frames a group
@@ -67,7 +68,7 @@ func (h *histogram) snapshot() (s Histogram) {
 }
 
 type counters struct {
-	appends, appendBytes, duplicates, groups, syncs, direct, journalBytes        atomic.Uint64
+	appends, appendBytes, duplicates, groups, syncs, led, direct, journalBytes   atomic.Uint64
 	busy, loaded, recoveries, damaged, checkpoints, offline, rolls, stalledSyncs atomic.Uint64
 	checkpointNs                                                                 atomic.Int64
 	groupSize, syncTime                                                          histogram
@@ -78,7 +79,7 @@ func (s *Store) Stats() Stats {
 	c := &s.stats
 	st := Stats{
 		Appends: c.appends.Load(), AppendBytes: c.appendBytes.Load(), Duplicates: c.duplicates.Load(),
-		Groups: c.groups.Load(), Syncs: c.syncs.Load(), DirectSyncs: c.direct.Load(), JournalBytes: c.journalBytes.Load(),
+		Groups: c.groups.Load(), Syncs: c.syncs.Load(), Led: c.led.Load(), DirectSyncs: c.direct.Load(), JournalBytes: c.journalBytes.Load(),
 		GroupSize: c.groupSize.snapshot(), SyncTime: c.syncTime.snapshot(), Busy: c.busy.Load(),
 		OpenFiles: s.files.count(), LoadedLogs: c.loaded.Load(), Recoveries: c.recoveries.Load(),
 		Damaged: c.damaged.Load(), Checkpoints: c.checkpoints.Load(), CheckpointFor: time.Duration(c.checkpointNs.Load()),

@@ -28,7 +28,8 @@
 // callback, a [Task] or a [Timer] of that connection's loop. Everything else
 // is for any goroutine. Work reaches a loop from outside through [Loop.Post];
 // nothing on a loop may wait: no fsync, no cold page, no lock that is held
-// across I/O.
+// across I/O. What waits shortly as a rule may be an [Errand], for which the loop is
+// lent (lend.go).
 //
 // TLS connections decrypt and encrypt on goroutines of their own, but their
 // frames are handed to the handler on a loop as well, so that a handler needs
@@ -69,7 +70,7 @@
 //	server.go      Listen, Serve, Shutdown, counting connections
 //	acceptor.go    accept, admission, spreading over loops, running out of descriptors
 //	loop.go        the event loop and its turn; poll.go: the wait for events
-//	mailbox.go     tasks from other goroutines
+//	mailbox.go     tasks from other goroutines; lend.go: work that may wait
 //	timer.go       timers of a loop; wheel.go: the timer wheel
 //	conn.go        a connection's life, its poller state, its end
 //	frame.go       reading and assembling frames, admission, pause and resume

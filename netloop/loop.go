@@ -45,17 +45,21 @@ type Loop struct {
 	watch   map[int]func()
 	links   map[*tlsLink]struct{} // TLS connections, bounded like all
 	sweeper sweeper
-	pinned  int     // pins of all connections, closed ones too
-	ending  bool    // Shutdown: end when nothing is pinned
-	touched []*conn // to be flushed or resumed at the end of the turn
-	dying   []*conn // closed in this turn, or closed and now without debts
-	again   []*conn // sent a full slice and has more
+	pinned  int      // pins of all connections, closed ones too
+	ending  bool     // Shutdown: end when nothing is pinned
+	touched []*conn  // to be flushed or resumed at the end of the turn
+	dying   []*conn  // closed in this turn, or closed and now without debts
+	errands []Errand // see lend.go
+	again   []*conn  // sent a full slice and has more
 	free    []*conn
 	open    int
 
 	scratch []byte // what a read takes that has no frame buffer yet
 	chunk   []byte // a piece of a range that has no descriptor
 	iov     []unix.Iovec
+
+	lease  atomic.Uint64 // see lend.go
+	leases uint64        // loop only; the last lease
 
 	stats    loopStats
 	assigned atomic.Int64 // connections given to the loop, handshakes included; any goroutine
@@ -150,8 +154,8 @@ func (l *Loop) run() {
 	// A file range or a mapped window may fault when a disk fails or a file is
 	// cut short: that is an error of one connection.
 	debug.SetPanicOnFault(true)
-	err := l.poll()
-	if !l.stop {
+	over, err := l.poll()
+	if !over {
 		// epoll_wait itself failed, which only a bug or a broken kernel does:
 		// nothing on this loop would ever be answered again.
 		l.srv.failed(fmt.Errorf("netloop: loop %d ended by itself: %w", l.index, err))

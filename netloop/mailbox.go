@@ -7,13 +7,15 @@ import (
 
 // mailbox carries tasks to a loop in the order of posting. Two slices change
 // places under a short lock, so that posting costs no allocation once they
-// have grown, and the loop is woken only by the task that finds it empty.
+// have grown, and the loop is woken only out of its sleep: before it sleeps it
+// looks itself.
 //
 // It has no bound of its own: its posters do. A task belongs to a request in
 // flight or is one of a kind, and requests are bounded.
 type mailbox struct {
 	mu     sync.Mutex
 	tasks  []Task // mu
+	armed  bool   // mu; the loop sleeps, or is about to
 	closed bool   // mu
 	// spare is the slice that take gave out last; loop only.
 	spare []Task
@@ -40,14 +42,23 @@ func (b *mailbox) put(t Task) (wake, ok bool) {
 	}
 	b.tasks = append(b.tasks, t)
 	n := len(b.tasks)
-	if n == 1 {
+	if wake = b.armed; wake {
+		b.armed = false
 		b.wakers.Add(1)
 	}
 	b.mu.Unlock()
 	if int64(n) > b.peak.Load() {
 		b.peak.Store(int64(n)) // racing posters may lose a step; it is a gauge
 	}
-	return n == 1, true
+	return wake, true
+}
+
+// arm has the next put wake the loop; it reports false when tasks wait. Loop only.
+func (b *mailbox) arm() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.armed = len(b.tasks) == 0
+	return b.armed
 }
 
 // take gives all tasks that wait. The slice is valid until done. Loop only.

@@ -59,6 +59,7 @@ type Stats struct {
 	Panics          int64
 	LateAnswers     int64 // answers to a slot that was answered already
 	Stalls          int64 // loop turns above 1 ms
+	HandOvers       int64 // loops that went on elsewhere while a task waited
 	InFlightBytes   int64 // gauge
 	InFlightWaiters int64 // gauge: connections that wait for memory
 	ReadAhead       int64 // gauge: bytes read that wait for room
@@ -86,6 +87,7 @@ type loopStats struct {
 	panics        atomic.Int64
 	lateAnswers   atomic.Int64
 	stalls        atomic.Int64
+	handOvers     atomic.Int64
 	turns         Durations
 	requests      Durations
 }
@@ -123,6 +125,7 @@ func (s *Server) Stats() Stats {
 		st.Panics += l.stats.panics.Load()
 		st.LateAnswers += l.stats.lateAnswers.Load()
 		st.Stalls += l.stats.stalls.Load()
+		st.HandOvers += l.stats.handOvers.Load()
 		st.MailboxPeak = max(st.MailboxPeak, l.box.peak.Load())
 		st.TasksDropped += l.box.dropped.Load()
 		l.stats.turns.AddTo(&st.Turns)
