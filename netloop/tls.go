@@ -267,7 +267,9 @@ func (k *tlsLink) RunOnLoop(l *Loop) {
 		l.Schedule(&c.closeTimer, l.now.Add(lingerTime))
 	}
 	if failed {
-		if c.lingering {
+		// A peer that sees our end of the stream may end its own before the writer
+		// has said that all is sent.
+		if c.lingering || c.closing && reason == ClosedByPeer && err == nil {
 			reason, err = c.reason, c.why
 		}
 		c.close(reason, err)
