@@ -278,3 +278,86 @@ func TestDeniedTransactionalID(t *testing.T) {
 		}
 	}
 }
+
+// TestDeniedTopics: who may do everything with groups and transactional ids still
+// needs the topics that a request names, and has nothing done without.
+func TestDeniedTopics(t *testing.T) {
+	b := secured(t, func(o *Options) {
+		o.Static["listener.name.sasl_plaintext.plain.sasl.jaas.config"] = auth.PlainLoginModule + ` required user_mallory="pw";`
+	})
+	adm := kadm.NewClient(client(t, b, asAdmin()))
+	if _, err := adm.CreateTopics(within(t), 1, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	allow := kadm.NewACLs().Groups("*").TransactionalIDs("*").ResourcePatternType(kadm.ACLPatternLiteral).
+		Allow("User:mallory").AllowHosts("*").Operations(kadm.OpAll)
+	if made, err := adm.CreateACLs(within(t), allow); err != nil || made[0].Err != nil || len(made) != 2 {
+		t.Fatal(err, made)
+	}
+	held := make(kadm.Offsets)
+	held.AddOffset("t", 0, 5, -1)
+	if err := adm.CommitAllOffsets(within(t), "g", held); err != nil {
+		t.Fatal(err)
+	}
+	w := dial(t, b)
+	if resp := w.login("mallory", "pw"); resp.ErrorCode != errNone {
+		t.Fatalf("login: %+v", resp)
+	}
+	for v := int16(1); v <= 9; v++ {
+		req := kmsg.NewPtrOffsetCommitRequest()
+		req.Version, req.Group, req.Generation = v, "g", -1
+		part := kmsg.NewOffsetCommitRequestTopicPartition()
+		part.Offset = 9
+		req.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetCommitRequestTopicPartition{part}}}
+		if got := ask[*kmsg.OffsetCommitResponse](w, req).Topics[0].Partitions[0].ErrorCode; got != errTopicAuthorization {
+			t.Errorf("OffsetCommit v%d: %d", v, got)
+		}
+	}
+	for v := int16(0); v <= 4; v++ {
+		req := kmsg.NewPtrTxnOffsetCommitRequest()
+		req.Version, req.Group, req.TransactionalID, req.Generation = v, "g", "hers", -1
+		part := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		part.Offset = 9
+		req.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{part}}}
+		if got := ask[*kmsg.TxnOffsetCommitResponse](w, req).Topics[0].Partitions[0].ErrorCode; got != errTopicAuthorization {
+			t.Errorf("TxnOffsetCommit v%d: %d", v, got)
+		}
+	}
+	for v := int16(0); v <= 3; v++ {
+		req := kmsg.NewPtrAddPartitionsToTxnRequest()
+		req.Version, req.TransactionalID = v, "hers"
+		req.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0}}}
+		if got := ask[*kmsg.AddPartitionsToTxnResponse](w, req).Topics[0].Partitions[0].ErrorCode; got != errTopicAuthorization {
+			t.Errorf("AddPartitionsToTxn v%d: %d", v, got)
+		}
+	}
+	del := kmsg.NewPtrOffsetDeleteRequest()
+	del.Group = "g"
+	del.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{}}}}
+	if got := ask[*kmsg.OffsetDeleteResponse](w, del).Topics[0].Partitions[0].ErrorCode; got != errTopicAuthorization {
+		t.Errorf("OffsetDelete: %d", got)
+	}
+	for v := int16(1); v <= 8; v++ {
+		fetch := kmsg.NewPtrOffsetFetchRequest()
+		fetch.Version = v
+		if v < 8 {
+			fetch.Group = "g"
+			if v < 2 {
+				fetch.Topics = []kmsg.OffsetFetchRequestTopic{{Topic: "t", Partitions: []int32{0}}}
+			}
+		} else {
+			fetch.Groups = []kmsg.OffsetFetchRequestGroup{{Group: "g"}}
+		}
+		resp := ask[*kmsg.OffsetFetchResponse](w, fetch)
+		if text := dump(t, resp); strings.Contains(text, `"Offset":5`) {
+			t.Errorf("OffsetFetch v%d shows an offset of a topic that may not be seen: %s", v, text)
+		}
+	}
+	offsets, err := adm.FetchOffsets(within(t), "g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := offsets.Lookup("t", 0); !ok || o.At != 5 {
+		t.Errorf("the group's offset is %+v now", o)
+	}
+}
