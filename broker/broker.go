@@ -120,9 +120,7 @@ func (b *Broker) start() error {
 	}
 	b.server = server
 	for _, l := range server.Loops() {
-		lp := &loop{b: b, nl: l, live: map[*session]struct{}{}}
-		lp.again.loop = lp
-		b.loops = append(b.loops, lp)
+		b.loops = append(b.loops, &loop{b: b, nl: l, live: map[*session]struct{}{}})
 	}
 	b.loopList.Store(&b.loops)
 	b.showEffective()

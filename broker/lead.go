@@ -1,11 +1,5 @@
 package broker
 
-import (
-	"sync/atomic"
-
-	"github.com/chronik-stream/chronik/netloop"
-)
-
 // A loop that has appended commits it itself, at the end of its batch of events,
 // when the disk is quick and the group small: see logstore's leader.go. It is a
 // logstore.Leader and a netloop.Errand.
@@ -16,21 +10,9 @@ func (l *loop) Run() { l.b.store.Lead(l) }
 // LeadIsLate has another goroutine go on with the loop. Any goroutine.
 func (l *loop) LeadIsLate() { l.nl.HandOver() }
 
-// LeadAgain has the loop commit once more. Any goroutine.
+// LeadAgain has the loop commit once more, before it sleeps. Any goroutine.
 func (l *loop) LeadAgain() {
-	if l.again.posted.CompareAndSwap(false, true) {
-		l.nl.Post(&l.again)
-	}
-}
-
-// leadAgain is a loop's task to lead once more.
-type leadAgain struct {
-	loop   *loop
-	posted atomic.Bool
-}
-
-// RunOnLoop asks for it before the loop sleeps.
-func (t *leadAgain) RunOnLoop(nl *netloop.Loop) {
-	t.posted.Store(false)
-	nl.Lend(t.loop)
+	l.mail.mu.Lock()
+	l.mail.lead = true
+	l.post()
 }

@@ -30,8 +30,6 @@ type loop struct {
 	hasBusy atomic.Bool
 
 	mail mailbox
-	// again is the task that leads once more; posted while again.posted.
-	again leadAgain
 
 	stats [maxKey + 1]apiStats
 	load  loadStats
@@ -44,6 +42,7 @@ type mailbox struct {
 	done   []*producePart // mu
 	woken  []*fetch       // mu
 	retry  bool           // mu: the commit queue has room again
+	lead   bool           // mu: the loop may commit what it appended
 
 	// The other halves, loop only.
 	doneRun  []*producePart
@@ -91,12 +90,15 @@ func (l *loop) RunOnLoop(*netloop.Loop) {
 	m.mu.Lock()
 	m.done, m.doneRun = m.doneRun[:0], m.done
 	m.woken, m.wokenRun = m.wokenRun[:0], m.woken
-	retry := m.retry
-	m.retry, m.posted = false, false
+	retry, lead := m.retry, m.lead
+	m.retry, m.lead, m.posted = false, false, false
 	m.mu.Unlock()
 	for i, p := range m.doneRun {
 		m.doneRun[i] = nil
 		p.settled()
+	}
+	if lead {
+		l.nl.Lend(l)
 	}
 	if retry {
 		l.retryBusy()

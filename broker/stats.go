@@ -64,9 +64,7 @@ func (b *Broker) Stats() Stats {
 	st.Topics, st.Partitions = b.topics.size()
 	st.FetchSessions, st.FetchSessionPartitions, st.FetchSessionEvictions = b.sessions.size()
 	st.MetadataAnswers, st.MetadataBytes = b.metadata.size()
-	b.tracer.mu.Lock()
-	st.Traces = int64(len(b.tracer.ring))
-	b.tracer.mu.Unlock()
+	st.Traces = b.tracer.size()
 	for _, a := range b.apis.list {
 		one := APIStats{Key: a.key, Name: a.name}
 		for _, l := range b.loops {

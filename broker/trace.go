@@ -67,6 +67,13 @@ func (t *tracer) wants(d time.Duration) bool {
 	return t.every > 0 && t.seen.Add(1)%t.every == 0
 }
 
+// size is the traces that are kept.
+func (t *tracer) size() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int64(len(t.ring))
+}
+
 func (t *tracer) keep(tr Trace) {
 	t.mu.Lock()
 	if len(t.ring) < t.most {

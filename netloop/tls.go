@@ -219,7 +219,7 @@ func (k *tlsLink) close() {
 	k.mu.Unlock()
 	k.reader.Signal()
 	k.writer.Signal()
-	k.pipe.Conn.Close()
+	k.nc.Close()
 	delete(k.loop.links, k)
 }
 
