@@ -153,7 +153,7 @@ func (c *conn) gather(limit int) (n int, stop obstacle) {
 	l := c.loop
 	l.iov = l.iov[:0]
 	for seq := c.head; seq != c.tail; seq++ {
-		sl := &c.slots[seq&uint64(len(c.slots)-1)]
+		sl := c.slot(seq)
 		if sl.state == slotSkipped {
 			continue
 		}

@@ -103,7 +103,7 @@ func (c *conn) complete(s Slot, state uint8, why error) {
 // waiting finds a slot that is still to be answered.
 func (c *conn) waiting(s Slot) *slot {
 	if seq := uint64(s); seq-c.head < c.tail-c.head {
-		if sl := &c.slots[seq&uint64(len(c.slots)-1)]; sl.state == slotWaiting {
+		if sl := c.slot(seq); sl.state == slotWaiting {
 			return sl
 		}
 	}
@@ -141,7 +141,7 @@ func (c *conn) push(cost int64, received time.Time) Slot {
 		c.growSlots()
 	}
 	seq := c.tail
-	c.slots[seq&uint64(len(c.slots)-1)] = slot{cost: cost, received: received}
+	*c.slot(seq) = slot{cost: cost, received: received}
 	c.tail++
 	c.owed++
 	return Slot(seq)
@@ -151,13 +151,16 @@ func (c *conn) growSlots() {
 	old := c.slots
 	c.slots = make([]slot, max(8, 2*len(old)))
 	for seq := c.head; seq != c.tail; seq++ {
-		c.slots[seq&uint64(len(c.slots)-1)] = old[seq&uint64(len(old)-1)]
+		*c.slot(seq) = old[seq&uint64(len(old)-1)]
 	}
 }
 
+// slot is where the request at seq is kept, valid until growSlots.
+func (c *conn) slot(seq uint64) *slot { return &c.slots[seq&uint64(len(c.slots)-1)] }
+
 // ready reports whether the request at seq, one before the tail, is answered.
 func (c *conn) ready(seq uint64) bool {
-	return c.slots[seq&uint64(len(c.slots)-1)].state != slotWaiting
+	return c.slot(seq).state != slotWaiting
 }
 
 // first is the slot at the head, when it is answered.
@@ -165,7 +168,7 @@ func (c *conn) first() *slot {
 	if c.head == c.tail {
 		return nil
 	}
-	if sl := &c.slots[c.head&uint64(len(c.slots)-1)]; sl.state != slotWaiting {
+	if sl := c.slot(c.head); sl.state != slotWaiting {
 		return sl
 	}
 	return nil
@@ -191,7 +194,7 @@ func (c *conn) dropOutput() {
 		return
 	}
 	for seq := c.head; seq != c.tail; seq++ {
-		if sl := &c.slots[seq&uint64(len(c.slots)-1)]; sl.resp != nil {
+		if sl := c.slot(seq); sl.resp != nil {
 			sl.resp.Release()
 			sl.resp = nil
 		}

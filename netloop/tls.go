@@ -125,7 +125,7 @@ func (k *tlsLink) settle() {
 	}
 	k.mu.Lock()
 	for k.handed != c.tail && !k.finishing {
-		sl := &c.slots[k.handed&uint64(len(c.slots)-1)]
+		sl := c.slot(k.handed)
 		if sl.state == slotWaiting {
 			break
 		}
@@ -177,7 +177,7 @@ func (k *tlsLink) sendSmall() bool {
 	defer buf.Release()
 	b := buf.B[:0:tlsSmall]
 	for k.handed != c.tail {
-		sl := &c.slots[k.handed&uint64(len(c.slots)-1)]
+		sl := c.slot(k.handed)
 		if sl.state == slotWaiting || sl.state == slotFailed {
 			break
 		}
@@ -199,7 +199,7 @@ func (k *tlsLink) sendSmall() bool {
 		}
 	}
 	for c.head != k.handed {
-		c.pop(&c.slots[c.head&uint64(len(c.slots)-1)])
+		c.pop(c.slot(c.head))
 	}
 	return true
 }
@@ -258,7 +258,7 @@ func (k *tlsLink) RunOnLoop(l *Loop) {
 	}
 	if !c.closed {
 		for range done {
-			c.pop(&c.slots[c.head&uint64(len(c.slots)-1)])
+			c.pop(c.slot(c.head))
 			c.active = l.now
 		}
 	}
