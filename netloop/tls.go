@@ -219,7 +219,7 @@ func (k *tlsLink) close() {
 	k.mu.Unlock()
 	k.reader.Signal()
 	k.writer.Signal()
-	k.nc.Close()
+	k.pipe.Close()
 	delete(k.loop.links, k)
 }
 
