@@ -34,11 +34,9 @@ func TestSyncErrorTakesDirOffline(t *testing.T) {
 	if _, err := a.Read(Read{Offset: 0, MaxBytes: 100}); !errors.Is(err, ErrOffline) {
 		t.Errorf("a read after it: %v", err)
 	}
-	r.mu.Lock()
-	if len(r.off) != 1 || !errors.Is(r.off[0], syscall.EIO) {
-		t.Errorf("OnOffline was told %v", r.off)
+	if off := r.offline(); len(off) != 1 || !errors.Is(off[0], syscall.EIO) {
+		t.Errorf("OnOffline was told %v", off)
 	}
-	r.mu.Unlock()
 	r.put(b, "other", 1)
 	if !r.s.Usable() || r.s.Stats().OfflineDirs != 1 {
 		t.Errorf("usable %v, stats %+v", r.s.Usable(), r.s.Stats())
@@ -111,11 +109,9 @@ func TestReadOnlyRemount(t *testing.T) {
 				t.Errorf("an append on a read-only file system: %v", err)
 			}
 			eventually(t, "the directory is offline", func() bool { return !r.s.Usable() })
-			r.mu.Lock()
-			if len(r.off) != 1 || !errors.Is(r.off[0], syscall.EROFS) {
-				t.Errorf("offline by %v", r.off)
+			if off := r.offline(); len(off) != 1 || !errors.Is(off[0], syscall.EROFS) {
+				t.Errorf("offline by %v", off)
 			}
-			r.mu.Unlock()
 			if _, err := r.append(l, Append{Batches: makeBatch("c", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
 				t.Errorf("an append to an offline directory: %v", err)
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -82,6 +83,17 @@ func openRig(t testing.TB, o Options) (*rig, error) {
 	s, err := Open(o)
 	r.s = s
 	return r, err
+}
+
+// offline waits until OnOffline was told of a directory and gives all that it was
+// told: appends are refused, and Usable is false, a moment before it is called.
+func (r *rig) offline() []error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.off) == 0 {
+		r.cond.Wait()
+	}
+	return slices.Clone(r.off)
 }
 
 // mustRig opens a store on a disk that must let it.

@@ -40,12 +40,10 @@ func TestFaultInAWindow(t *testing.T) {
 	if _, err := r.append(l, Append{Batches: makeBatch("x", 1, nobody, testNow)}); !errors.Is(err, ErrOffline) {
 		t.Fatalf("an append to a page that is gone: %v", err)
 	}
-	r.mu.Lock()
 	var fault *mmap.FaultError
-	if len(r.off) != 1 || !errors.As(r.off[0], &fault) || !errors.Is(r.off[0], syscall.EIO) {
-		t.Errorf("OnOffline was told %v", r.off)
+	if off := r.offline(); len(off) != 1 || !errors.As(off[0], &fault) || !errors.Is(off[0], syscall.EIO) {
+		t.Errorf("OnOffline was told %v", off)
 	}
-	r.mu.Unlock()
 	if _, err := l.Read(Read{Offset: 0, MaxBytes: 100}); !errors.Is(err, ErrOffline) {
 		t.Errorf("a read after it: %v", err)
 	}
