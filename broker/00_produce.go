@@ -33,6 +33,9 @@ type produce struct {
 	req  codec.ProduceRequest
 	it   codec.ProduceIter
 	all  codec.ProduceIter // the same from the start, for a look ahead
+	// once is what is left to walk instead of it when partitions were named
+	// twice; see produce_repeats.go.
+	once []codec.ProducePartition
 	// refused is the code of all partitions that are still to be looked at.
 	refused errCode
 	// cur is the partition where the walk stopped.
@@ -98,6 +101,10 @@ func handleProduce(rq *request) kmsg.Response {
 	p := rq.loop.produce()
 	p.rq, p.req, p.it, p.all = rq, req, it, it
 	p.refused = p.refusal()
+	if req.Partitions > 1 && rq.loop.mayRepeat(it) {
+		p.once = lastOfEach(it)
+		p.it = codec.ProduceIter{}
+	}
 	if cap(p.parts) < req.Partitions {
 		// Never grown later: tokens point into it.
 		p.parts = make([]producePart, 0, max(req.Partitions, 4))
@@ -145,7 +152,7 @@ func (p *produce) walk() walked {
 		part := p.cur
 		if !p.hasCur {
 			var ok bool
-			if part, ok = p.it.Next(); !ok {
+			if part, ok = p.following(); !ok {
 				p.ended = true
 				return walkDone
 			}
@@ -156,6 +163,15 @@ func (p *produce) walk() walked {
 			return how
 		}
 	}
+}
+
+// following gives the partition after the last one.
+func (p *produce) following() (part codec.ProducePartition, ok bool) {
+	if len(p.once) == 0 {
+		return p.it.Next()
+	}
+	part, p.once = p.once[0], p.once[1:]
+	return part, true
 }
 
 // repack has a worker bring a batch to the topic's codec and, for a compacted

@@ -36,7 +36,8 @@
 //	                    numbers, counters, where requests spend their time, Kafka's error codes
 //	partition.go topics.go configs.go
 //	                    topics and their logs: open, make, grow, delete, configure
-//	00_produce.go produce_append.go produce_txn.go produce_old.go busy.go recompress.go commit.go
+//	00_produce.go produce_append.go produce_txn.go produce_old.go produce_repeats.go
+//	busy.go recompress.go commit.go
 //	                    the way in: walk, append, wait for the disk, answer
 //	01_fetch.go fetch_old.go sessions.go purgatory.go
 //	                    the way out: read, sessions, waiting

@@ -24,7 +24,8 @@ type loop struct {
 	busy     busyList
 	// strangers are those of live that have not logged in.
 	strangers strangers
-	append    logstore.Append // scratch of Produce, so that it does not escape each time
+	append    logstore.Append     // scratch of Produce, so that it does not escape each time
+	seen      map[uint64]struct{} // scratch of mayRepeat
 
 	// hasBusy is true while busy is not empty; committers read it.
 	hasBusy atomic.Bool

@@ -9,7 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"pgregory.net/rapid"
 
+	"github.com/chronik-stream/chronik/codec"
 	"github.com/chronik-stream/chronik/codec/compress"
 	"github.com/chronik-stream/chronik/codec/record"
 )
@@ -264,4 +266,103 @@ func roundTrip(t *testing.T, b *Broker, topic string, partitions int32, opts ...
 			}
 		}
 	}
+}
+
+// TestProducePartitionTwice has requests that name partitions and topics twice:
+// the last batch of each is appended and answered, as in Kafka.
+func TestProducePartitionTwice(t *testing.T) {
+	b := run(t, nil)
+	ids := map[string][16]byte{"t": makeTopic(t, b, "t", 3, nil), "u": makeTopic(t, b, "u", 3, nil)}
+	w := dial(t, b)
+	ends := map[string]int64{}
+	for v := produceAPI.min; v <= produceAPI.max; v++ {
+		// topic, partition and the records of each entry
+		entries := []struct {
+			topic string
+			part  int32
+			n     int
+		}{{"t", 1, 1}, {"t", 0, 2}, {"t", 1, 3}, {"u", 1, 1}, {"t", 2, 1}, {"t", 0, 4}, {"u", 1, 5}}
+		want := map[string]int64{"t/1": 3, "t/0": 4, "u/1": 5, "t/2": 1}
+		req := produceOf(v, "t", ids["t"], -1, nil)
+		req.Topics = nil
+		for i, e := range entries {
+			part := kmsg.NewProduceRequestTopicPartition()
+			part.Partition, part.Records = e.part, batchOf(t, compress.None, e.n)
+			if i == 0 || entries[i-1].topic != e.topic {
+				top := kmsg.NewProduceRequestTopic()
+				top.Topic, top.TopicID = e.topic, ids[e.topic]
+				req.Topics = append(req.Topics, top)
+			}
+			top := &req.Topics[len(req.Topics)-1]
+			top.Partitions = append(top.Partitions, part)
+		}
+		resp := ask[*kmsg.ProduceResponse](w, req)
+		if len(resp.Topics) != 2 {
+			t.Fatalf("v%d: %d topics are answered, the request names 2", v, len(resp.Topics))
+		}
+		answered := 0
+		for i, top := range resp.Topics {
+			name := []string{"t", "u"}[i]
+			if v >= 13 && top.TopicID != ids[name] || v < 13 && top.Topic != name {
+				t.Fatalf("v%d: topic %d of the answer is %q %x", v, i, top.Topic, top.TopicID)
+			}
+			for _, p := range top.Partitions {
+				answered++
+				key := fmt.Sprint(name, "/", p.Partition)
+				if p.ErrorCode != 0 || p.BaseOffset != ends[key] {
+					t.Errorf("v%d: %s: code %d at offset %d, want 0 at %d", v, key, p.ErrorCode, p.BaseOffset, ends[key])
+				}
+				ends[key] += want[key]
+			}
+		}
+		if answered != len(want) {
+			t.Errorf("v%d: %d partitions are answered, the request names %d", v, answered, len(want))
+		}
+	}
+	// Nothing but the last of each is in the logs.
+	for key, end := range ends {
+		part := b.topics.named([]byte(key[:1])).partition(int32(key[2] - '0'))
+		if got := part.log.Offsets().LogEnd; got != end {
+			t.Errorf("%s ends at %d, want %d", key, got, end)
+		}
+	}
+}
+
+// TestProduceMayRepeat holds the quick look against the thorough one.
+func TestProduceMayRepeat(t *testing.T) {
+	l := &loop{}
+	rapid.Check(t, func(rt *rapid.T) {
+		req := kmsg.NewPtrProduceRequest()
+		req.Version = 9
+		topics, parts := map[string]bool{}, 0
+		repeats := false
+		for range rapid.IntRange(0, 6).Draw(rt, "topics") {
+			top := kmsg.NewProduceRequestTopic()
+			top.Topic = rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"}).Draw(rt, "topic")
+			seen := map[int32]bool{}
+			for range rapid.IntRange(0, 4).Draw(rt, "partitions") {
+				part := kmsg.NewProduceRequestTopicPartition()
+				part.Partition = rapid.Int32Range(-1, 5).Draw(rt, "partition")
+				repeats = repeats || seen[part.Partition]
+				seen[part.Partition] = true
+				top.Partitions = append(top.Partitions, part)
+				parts++
+			}
+			if len(top.Partitions) > 0 {
+				repeats = repeats || topics[top.Topic]
+				topics[top.Topic] = true
+			}
+			req.Topics = append(req.Topics, top)
+		}
+		_, it, err := codec.ParseProduce(9, req.AppendTo(nil))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if got := l.mayRepeat(it); got != repeats {
+			rt.Errorf("of a request with %d partitions it says %v, want %v", parts, got, repeats)
+		}
+		if len(l.seen) > 0 {
+			rt.Error("the next request would find the hashes of this one")
+		}
+	})
 }
