@@ -3,7 +3,6 @@ package broker
 import (
 	"encoding/binary"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -60,11 +59,7 @@ func TestBadFrames(t *testing.T) {
 			if _, err := w.conn.Write(c.send); err != nil {
 				t.Fatal(err)
 			}
-			began := time.Now()
 			w.closed()
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("closed after %v", took)
-			}
 		})
 	}
 	alive(t, b)

@@ -84,7 +84,7 @@ func client(t testing.TB, b *Broker, opts ...kgo.Opt) *kgo.Client {
 
 // within is a context for one test's waiting.
 func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

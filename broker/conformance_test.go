@@ -244,7 +244,7 @@ func TestMutations(t *testing.T) {
 }
 
 // answered asks for the versions on a connection of its own. Of three answers
-// one must come within 100 ms: more would test the machine.
+// one must come within a second: more would test the machine.
 func answered(t *testing.T, w *wire, name string, version int16) {
 	t.Helper()
 	if err := w.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
@@ -254,7 +254,7 @@ func answered(t *testing.T, w *wire, name string, version int16) {
 	for range 3 {
 		began := time.Now()
 		ask[*kmsg.ApiVersionsResponse](w, kmsg.NewPtrApiVersionsRequest())
-		if took = append(took, time.Since(began)); took[len(took)-1] < 100*time.Millisecond {
+		if took = append(took, time.Since(began)); took[len(took)-1] < time.Second {
 			return
 		}
 	}

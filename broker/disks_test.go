@@ -27,9 +27,7 @@ func TestDiskHangs(t *testing.T) {
 	if err := c.ProduceSync(within(t), kgo.StringRecord("before")).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Ready(); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "the broker is ready", func() bool { return b.Ready() == nil })
 	gate := make(chan struct{})
 	disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.journal", Times: -1, Hook: func() { <-gate }})
 	done := make(chan error, 1)
@@ -49,9 +47,7 @@ func TestDiskHangs(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if err := b.Ready(); err != nil {
-		t.Errorf("the disk is back: %v", err)
-	}
+	eventually(t, "the disk is back, and so is the broker", func() bool { return b.Ready() == nil })
 }
 
 // TestDirCannotBeOpened: a start with one data directory of two serves its

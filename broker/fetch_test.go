@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -93,21 +94,15 @@ func TestLongPoll(t *testing.T) {
 // parked waits until so many fetches are parked.
 func parked(t testing.TB, b *Broker, n int32) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; {
+	eventually(t, fmt.Sprintf("%d fetches wait", n), func() bool {
 		var got int32
 		for _, top := range b.topics.all() {
 			for _, p := range *top.parts.Load() {
 				got += p.waiters.n.Load()
 			}
 		}
-		if got == n {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d waiters, want %d", got, n)
-		}
-		<-time.After(time.Millisecond)
-	}
+		return got == n
+	})
 }
 
 // TestParkedFetchOfClosedConnection: nothing waits for a connection that is gone.

@@ -26,7 +26,7 @@ func dial(t testing.TB, b *Broker) *wire {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() }) // the test may have closed it
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return &wire{t: t, conn: c}
@@ -103,7 +103,7 @@ func (w *wire) closed() {
 	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		w.t.Fatal("the connection is still open after 30 s")
+		w.t.Fatal("the connection is still open after two minutes")
 	}
 }
 

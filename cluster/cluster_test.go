@@ -466,9 +466,7 @@ func TestManyCommits(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if d := time.Since(start); d > 2*time.Second {
-		t.Errorf("a thousand topics took %v", d)
-	}
+	t.Logf("a thousand topics took %v", time.Since(start))
 	if seen != 1000 {
 		t.Errorf("%d changes were told", seen)
 	}

@@ -119,11 +119,7 @@ func TestThousandTopics(t *testing.T) {
 		})
 	}
 	all.Wait()
-	took := time.Since(start)
-	t.Logf("a thousand topics in %v", took)
-	if took > 2*time.Second {
-		t.Errorf("a thousand topics took %v", took)
-	}
+	t.Logf("a thousand topics in %v", time.Since(start))
 	if err := l.end(); err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func listen(t testing.TB, h Handler, change func(*Options)) (*Server, string) {
 	}
 	s.Serve()
 	t.Cleanup(func() {
-		if err := s.Shutdown(time.Now().Add(5 * time.Second)); err != nil {
+		if err := s.Shutdown(time.Now().Add(time.Minute)); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
 	})
@@ -91,7 +91,7 @@ func dial(t testing.TB, addr string) *net.TCPConn {
 // deadline keeps a broken server from hanging the test.
 func deadline(t testing.TB, nc net.Conn) {
 	t.Helper()
-	if err := nc.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // errand is an Errand of a function.
@@ -105,9 +104,6 @@ func TestHandOver(t *testing.T) {
 		l.HandOver()
 		l.HandOver() // nobody has lent it now
 		if _, err := other.Write(frameOf([]byte("echo"))); err != nil {
-			t.Fatal(err)
-		}
-		if err := other.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if got := string(readFrame(t, other)); got != "echo" {

@@ -164,7 +164,7 @@ func TestDrain(t *testing.T) {
 		sendFrame(t, busy, []byte("hold"))
 		c, f := <-conns, <-frames
 		done := make(chan error)
-		go func() { done <- s.Shutdown(time.Now().Add(20 * time.Second)) }()
+		go func() { done <- s.Shutdown(time.Now().Add(time.Minute)) }()
 		mustEnd(t, idle)
 		idle.Close()
 		sendFrame(t, busy, []byte("too late"))
@@ -234,9 +234,7 @@ func TestListenErrors(t *testing.T) {
 			t.Log(err)
 		}
 	}
-	if after := openDescriptors(t); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	eventually(t, "every descriptor is closed", func() bool { return openDescriptors(t) <= before })
 }
 
 const floodVariable = "NETLOOP_TEST_FLOOD"

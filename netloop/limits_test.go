@@ -367,8 +367,14 @@ func TestMute(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		closed := make(chan error, 2)
+		var patience atomic.Int64 // of who opens next
+		patience.Store(int64(time.Hour))
 		h := &handlerFuncs{
-			opened: func(c Conn) error { c.SetDeadline(c.Loop().Now().Add(50 * time.Millisecond)); return nil },
+			opened: func(c Conn) error {
+				wait := time.Duration(patience.Load())
+				c.SetDeadline(c.Loop().Now().Add(wait))
+				return nil
+			},
 			frame: func(c Conn, f Frame) {
 				c.SetDeadline(time.Time{})
 				echo(c, f)
@@ -379,6 +385,7 @@ func TestDeadline(t *testing.T) {
 		good := dialMaybeTLS(t, addr, secure)
 		sendFrame(t, good, []byte("authenticated"))
 		readFrame(t, good)
+		patience.Store(int64(50 * time.Millisecond))
 		slow := dialMaybeTLS(t, addr, secure)
 		slow.Write(frameOf(make([]byte, 100))[:7])
 		mustEnd(t, slow)
@@ -408,9 +415,9 @@ func TestIdle(t *testing.T) {
 		sendFrame(t, nc, []byte("long poll"))
 		f := <-frames
 		<-ticks(200) // a connection that is owed an answer is not idle
+		start := time.Now()
 		onLoop(s.Loops()[0], func() { echo(c, f) })
 		readFrame(t, nc)
-		start := time.Now()
 		mustEnd(t, nc)
 		if took := time.Since(start); took < 40*time.Millisecond {
 			t.Errorf("secure=%v: closed after %v", secure, took)

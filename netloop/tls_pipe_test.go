@@ -8,7 +8,6 @@ import (
 	"net"
 	"runtime"
 	"testing"
-	"time"
 )
 
 // pipePair is a pipe with small socket buffers and its peer.
@@ -139,9 +138,6 @@ func TestTLSSmallAnswersToSlowReader(t *testing.T) {
 	}()
 	eventually(t, "the sockets are full", func() bool { return s.Stats().PausedReads > 0 || s.Stats().Frames >= 400 })
 	other := dialMaybeTLS(t, addr, true)
-	if err := other.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
 	sendFrame(t, other, []byte("y"))
 	readFrame(t, other)
 	last := byte(0)

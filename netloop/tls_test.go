@@ -73,19 +73,16 @@ func TestHandshakesAreBounded(t *testing.T) {
 		o.MaxHandshakes, o.HandshakeTimeout = 2, 300*time.Millisecond
 		secureOption(t, true)(o)
 	})
+	start := time.Now()
 	var silent []net.Conn
 	for range 2 {
 		silent = append(silent, dial(t, addr))
 	}
 	eventually(t, "both handshakes are taken", func() bool { return s.Stats().Handshakes == 2 })
-	if got := ourGoroutines(); got > 40 {
-		t.Logf("%d goroutines", got)
-	}
 	waiting := dialMaybeTLS(t, addr, true)
-	start := time.Now()
 	sendFrame(t, waiting, []byte("x"))
 	readFrame(t, waiting)
-	if took := time.Since(start); took < 100*time.Millisecond {
+	if took := time.Since(start); took < 300*time.Millisecond {
 		t.Errorf("a third handshake ran after %v beside two", took)
 	}
 	for _, nc := range silent {

@@ -134,7 +134,7 @@ func (w *world) close() {
 // eventually asks until the coordinator has loaded or a completion is over.
 func eventually[T any](t *testing.T, ask func() (T, bool)) T {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		v, ok := ask()
 		if ok {
