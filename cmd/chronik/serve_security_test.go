@@ -66,7 +66,7 @@ func TestServeAdminTLS(t *testing.T) {
 	}
 	p := serveProcess(t, "--config", config, "--pprof", "--data-dir", filepath.Join(dir, "data"), "--listeners", "SASL_SSL://127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--admin-tls",
 		"--admin-user", "admin", "--admin-password-file", password, "-c", "ssl.keystore.type=PEM", "-c", "ssl.keystore.location="+store)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	for _, c := range []struct {
 		scheme, path, user, password string

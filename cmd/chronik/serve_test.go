@@ -102,8 +102,8 @@ func serveProcess(t *testing.T, args ...string) *process {
 		}
 	case err := <-p.done:
 		t.Fatalf("serve ended: %v\n%s", err, p.output())
-	case <-time.After(30 * time.Second):
-		t.Fatalf("serve is not ready after 30 s\n%s", p.output())
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("serve is not ready after two minutes\n%s", p.output())
 	}
 	return p
 }
@@ -123,21 +123,26 @@ func (p *process) end(t *testing.T, sig syscall.Signal) error {
 	select {
 	case err := <-p.done:
 		return err
-	case <-time.After(30 * time.Second):
-		t.Fatalf("the process still runs 30 s after %v\n%s", sig, p.output())
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("the process still runs two minutes after %v\n%s", sig, p.output())
 		return nil
 	}
 }
 
-// freeAddr is an address that was free a moment ago.
+// freeAddr is an address that was free a moment ago, with a port below those that
+// the kernel gives to outgoing connections: it stays free while a process that
+// listens there is started again.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // TestServe: ready, health over HTTP, SIGTERM ends it with 0.
@@ -210,7 +215,7 @@ func TestKill(t *testing.T) {
 			"-c", "log.segment.bytes=1048576", "-c", "log.roll.ms=150")
 	}
 	p := start()
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer stop()
 	got := &acked{records: map[int32]map[int64]string{}}
 	var wg sync.WaitGroup
@@ -225,7 +230,7 @@ func TestKill(t *testing.T) {
 	seed := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	for range rounds {
 		before := got.count()
-		for deadline := time.Now().Add(20 * time.Second); got.count() < before+50+seed.IntN(500); {
+		for deadline := time.Now().Add(2 * time.Minute); got.count() < before+50+seed.IntN(500); {
 			if time.Now().After(deadline) {
 				t.Fatalf("no progress: %d records\n%s", got.count(), p.output())
 			}
@@ -291,7 +296,7 @@ func produceUntil(t *testing.T, ctx context.Context, addr string, id int, got *a
 			got.n++
 		})
 	}
-	flush, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	flush, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if err := cl.Flush(flush); err != nil {
 		t.Errorf("flush: %v", err)
