@@ -16,6 +16,16 @@ free_port() {
 	        pass
 	P
 }
+# tries COMMAND… runs what fetches from elsewhere up to four times, with a pause
+# between that grows: a registry that does not answer once is no finding.
+tries() {
+	local pause
+	for pause in 5 15 45; do
+		"$@" && return 0
+		echo "failed, once more in $pause s: $*" >&2; sleep $pause
+	done
+	"$@"
+}
 # once NAME COMMAND… runs an installation while no other case runs it.
 once() { local lock=$COMPAT_WORK/$1.lock; shift; (flock 9; "$@") 9> "$lock"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -33,12 +43,12 @@ start_broker() {
 	"$COMPAT_ROOT/bin/chronik" serve --data-dir "$BROKER_DATA" --listeners "${listeners:-PLAINTEXT://$BOOTSTRAP}" --admin-listen "$ADMIN" "${flags[@]}" ${serve_flags:-} >> "$COMPAT_TMP/broker.log" 2>&1 &
 	BROKER_PID=$!
 	local i
-	for i in $(seq 200); do
+	for i in $(seq 1200); do
 		kill -0 "$BROKER_PID" 2>/dev/null || { cat "$COMPAT_TMP/broker.log"; fail "the broker ended at once"; }
 		grep -qs ready "$COMPAT_TMP/broker.log" && curl -sf "http://$ADMIN/readyz" > /dev/null && return 0
 		sleep 0.05
 	done
-	cat "$COMPAT_TMP/broker.log"; fail "the broker was not ready within 10 s"
+	cat "$COMPAT_TMP/broker.log"; fail "the broker was not ready within a minute"
 }
 
 # stop_broker [SIGNAL] stops it and checks that a TERM ends with 0.
@@ -63,7 +73,7 @@ python_install() {
 	local dir=$1; shift
 	[ ! -f "$dir/.complete" ] || return 0
 	python3 -m venv "$dir" || { apt_install python3-venv && python3 -m venv "$dir"; } || return
-	"$dir/bin/pip" install -q "$@" && touch "$dir/.complete"
+	tries "$dir/bin/pip" install -q --retries 10 --timeout 60 "$@" && touch "$dir/.complete"
 }
 
 # group_python, js_setup and go_member make the group members of each language
@@ -73,7 +83,7 @@ js_setup() { need node nodejs; need npm npm; once js js_install >&2 || exit; ech
 js_install() {
 	local js=$COMPAT_WORK/js; mkdir -p "$js"
 	cp "$COMPAT_HERE"/js/* "$js/"
-	cmp -s "$js/package.json" "$js/.complete" || { (cd "$js" && npm install --silent --no-audit --no-fund) && cp "$js/package.json" "$js/.complete"; }
+	cmp -s "$js/package.json" "$js/.complete" || { (cd "$js" && tries npm install --silent --no-audit --no-fund) && cp "$js/package.json" "$js/.complete"; }
 }
 go_member() { (cd "$COMPAT_HERE" && go build -o "$COMPAT_TMP/member" ./member) || exit; echo "$COMPAT_TMP/member"; }
 
@@ -81,11 +91,13 @@ apt_install() {
 	command -v apt-get > /dev/null || skip "no apt-get here to install $*"
 	once apt apt_get "$@" > "$COMPAT_TMP/apt.log" 2>&1 || { cat "$COMPAT_TMP/apt.log"; fail "apt-get install $* failed"; }
 }
-apt_get() { apt-get install -y -qq "$@" || { apt-get update -qq && apt-get install -y -qq "$@"; }; }
+apt_get() { apt_once install -y -qq "$@" || tries apt_fresh "$@"; }
+apt_fresh() { apt_once update -qq && apt_once install -y -qq "$@"; }
+apt_once() { DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 "$@"; }
 need() { command -v "$1" > /dev/null || apt_install "$2"; }
 
 # kafka_setup lays Apache Kafka's tools out; kafka_tool runs one.
-kafka_setup() { need java openjdk-17-jre-headless; need mvn maven; once kafka "$COMPAT_ROOT/bench/peers/kafka/kafka" setup "$COMPAT_WORK/kafka"; }
+kafka_setup() { need java openjdk-17-jre-headless; need mvn maven; once kafka tries "$COMPAT_ROOT/bench/peers/kafka/kafka" setup "$COMPAT_WORK/kafka"; }
 kafka_tool() { "$COMPAT_ROOT/bench/peers/kafka/kafka" tool "$COMPAT_WORK/kafka" "$@"; }
 
 # each_under_load COMMAND… -- CLIENT… runs group_under_load for all clients at once;
@@ -105,12 +117,12 @@ group_under_load() {
 	local name=$1; shift
 	local group=g-$name topic=group-$name out=$COMPAT_TMP/$name i
 	kcat -b "$BOOTSTRAP" -L -t "$topic" > /dev/null # makes the topic
-	"$@" "$BOOTSTRAP" "$group" "$topic" "$out.1" 90 & local a=$!
-	"$@" "$BOOTSTRAP" "$group" "$topic" "$out.2" 90 & local b=$!
+	"$@" "$BOOTSTRAP" "$group" "$topic" "$out.1" 400 & local a=$!
+	"$@" "$BOOTSTRAP" "$group" "$topic" "$out.2" 400 & local b=$!
 	for i in $(seq 5); do seq $((i * 1000 - 999)) $((i * 1000)) | kcat -b "$BOOTSTRAP" -t "$topic" -P -p -1; sleep 0.3; done
 	"$@" "$BOOTSTRAP" "$group" "$topic" "$out.3" 4 || fail "$name: the third member ended with an error"
 	for i in $(seq 6 10); do seq $((i * 1000 - 999)) $((i * 1000)) | kcat -b "$BOOTSTRAP" -t "$topic" -P -p -1; done
-	for i in $(seq 300); do [ "$(cat "$out".? 2> /dev/null | cut -d' ' -f3 | sort -u | wc -l)" -ge 10000 ] && break; sleep 0.2; done
+	for i in $(seq 900); do [ "$(cat "$out".? 2> /dev/null | cut -d' ' -f3 | sort -u | wc -l)" -ge 10000 ] && break; sleep 0.2; done
 	kill $a $b
 	wait $a || fail "$name: the first member ended with an error"
 	wait $b || fail "$name: the second member ended with an error"

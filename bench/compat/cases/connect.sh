@@ -34,15 +34,15 @@ run_case() {
 	worker 2 "$p2" > "$COMPAT_TMP/w2.log" 2>&1 & b=$!
 	set +m
 	seq 1 300 > "$COMPAT_TMP/in"
-	for i in $(seq 90); do
+	for i in $(seq 240); do
 		put "$p1" source '{"connector.class":"FileStreamSource","tasks.max":"1","topic":"lines","file":"'"$COMPAT_TMP"'/in"}' > /dev/null && break
 		sleep 1
 	done
 	put "$p1" sink '{"connector.class":"FileStreamSink","tasks.max":"1","topics":"lines","file":"'"$COMPAT_TMP"'/out"}' > /dev/null || { tail -20 "$COMPAT_TMP/w1.log"; fail "the sink could not be made"; }
-	for i in $(seq 60); do [ "$(sort -u "$COMPAT_TMP/out" 2> /dev/null | wc -l)" = 300 ] && break; sleep 1; done
+	for i in $(seq 180); do [ "$(sort -u "$COMPAT_TMP/out" 2> /dev/null | wc -l)" = 300 ] && break; sleep 1; done
 	kill -9 -- -$a; wait $a || true
 	seq 301 500 >> "$COMPAT_TMP/in"
-	for i in $(seq 60); do [ "$(sort -u "$COMPAT_TMP/out" 2> /dev/null | wc -l)" = 500 ] && break; sleep 1; done
+	for i in $(seq 180); do [ "$(sort -u "$COMPAT_TMP/out" 2> /dev/null | wc -l)" = 500 ] && break; sleep 1; done
 	kill -- -$b; wait $b || true
 	[ "$(sort -u "$COMPAT_TMP/out" | wc -l)" = 500 ] || { tail -20 "$COMPAT_TMP/w2.log"; fail "$(sort -u "$COMPAT_TMP/out" | wc -l) of 500 lines came through"; }
 }

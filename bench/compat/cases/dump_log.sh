@@ -16,9 +16,9 @@ run_case() {
 	cp "$COMPAT_TMP/broker.log" "$COMPAT_TMP/before"
 	restart_broker # a clean stop is a checkpoint, below which is compacted
 	for codec in none zstd; do
-		for _ in $(seq 300); do grep -qs "log compacted.*/compact-$codec-0" "$COMPAT_TMP/before" "$COMPAT_TMP/broker.log" && break; sleep 0.1; done
-		grep -h "log compacted.*/compact-$codec-0" "$COMPAT_TMP/before" "$COMPAT_TMP/broker.log" || fail "compact-$codec was not compacted within 30 s"
-		kafka_tool console-consumer --bootstrap-server "$BOOTSTRAP" --topic "compact-$codec" --partition 0 --offset earliest --timeout-ms 5000 --formatter-property print.key=true --formatter-property key.separator=: > "$COMPAT_TMP/out" || true
+		for _ in $(seq 1200); do grep -qs "log compacted.*/compact-$codec-0" "$COMPAT_TMP/before" "$COMPAT_TMP/broker.log" && break; sleep 0.1; done
+		grep -h "log compacted.*/compact-$codec-0" "$COMPAT_TMP/before" "$COMPAT_TMP/broker.log" || fail "compact-$codec was not compacted within two minutes"
+		kafka_tool console-consumer --bootstrap-server "$BOOTSTRAP" --topic "compact-$codec" --partition 0 --offset earliest --timeout-ms 15000 --formatter-property print.key=true --formatter-property key.separator=: > "$COMPAT_TMP/out" || true
 		# The last value of each key, in the order of their offsets.
 		awk -F: '{last[$1] = $0} END {for (k in last) print last[k]}' "$COMPAT_TMP/out" | sort > "$COMPAT_TMP/have"
 		awk -F: '{last[$1] = $0} END {for (k in last) print last[k]}' "$COMPAT_TMP/in" | sort > "$COMPAT_TMP/want"

@@ -19,19 +19,19 @@ run_case() {
 	local client dies i n=0; local -A pid
 	kcat -b "$BOOTSTRAP" -L -t mixed > /dev/null # makes the topic
 	for client in kafka-python confluent kafkajs sarama kafka-go franz; do
-		member_of $client 150 & pid[$client]=$!
+		member_of $client 500 & pid[$client]=$!
 	done
 	(for i in $(seq 100); do seq $((i * 200 - 199)) $((i * 200)); sleep 0.2; done) |
 		kcat -E -b "$BOOTSTRAP" -t mixed -P -p -1 -X enable.idempotence=true -X acks=all & local producer=$!
 	sleep 4; restart_broker TERM
-	sleep 2; member_of franz 100 dies & dies=$!
+	sleep 2; member_of franz 500 dies & dies=$!
 	member_of sarama 6 joins & pid[joins]=$!
 	sleep 4; restart_broker KILL
 	sleep 3; kill -9 $dies; wait $dies || true
 	kill "${pid[kafka-python]}"; wait "${pid[kafka-python]}" || fail "kafka-python ended with an error"
 	unset 'pid[kafka-python]'
 	wait $producer || fail "the producer ended with an error"
-	for i in $(seq 300); do n=$(cat "$COMPAT_TMP"/read.* | cut -d' ' -f3 | sort -u | wc -l); [ "$n" -ge 20000 ] && break; sleep 0.2; done
+	for i in $(seq 900); do n=$(cat "$COMPAT_TMP"/read.* | cut -d' ' -f3 | sort -u | wc -l); [ "$n" -ge 20000 ] && break; sleep 0.2; done
 	sleep 1
 	kill "${pid[@]}" 2> /dev/null || true
 	for client in "${!pid[@]}"; do wait "${pid[$client]}" || fail "$client ended with an error"; done

@@ -5,13 +5,13 @@ verifiable() { exec "$COMPAT_ROOT/bench/peers/kafka/kafka" tool "$COMPAT_WORK/ka
 by_protocol() { # PROTOCOL
 	local protocol=$1 group=g-$1 pid i events=$COMPAT_TMP/events.$1
 	set -m; verifiable "$group" "$protocol" > "$events" & pid=$!; set +m
-	for i in $(seq 300); do [ "$(grep -o '"name":"records_consumed","count":[0-9]*\|"count":[0-9]*,.*"name":"records_consumed"' "$events" | grep -o '"count":[0-9]*' | awk -F: '{n += $2} END {print n + 0}')" -ge 1000 ] && break; sleep 0.2; done
+	for i in $(seq 900); do [ "$(grep -o '"name":"records_consumed","count":[0-9]*\|"count":[0-9]*,.*"name":"records_consumed"' "$events" | grep -o '"count":[0-9]*' | awk -F: '{n += $2} END {print n + 0}')" -ge 1000 ] && break; sleep 0.2; done
 	groups --describe --members --verbose --group "$group"
 	grep -E '[[:space:]]4[[:space:]]' "$COMPAT_TMP/groups.$protocol" > /dev/null || fail "the member is not shown with its 4 partitions"
 	groups --describe --state --group "$group"
 	grep -E 'Stable +1' "$COMPAT_TMP/groups.$protocol" > /dev/null || fail "the group is not shown as stable with one member"
 	kill -- -$pid; wait $pid || true
-	for i in $(seq 100); do grep -q '"name":"shutdown_complete"' "$events" && break; sleep 0.1; done
+	for i in $(seq 600); do grep -q '"name":"shutdown_complete"' "$events" && break; sleep 0.1; done
 	grep -q '"name":"shutdown_complete"' "$events" || fail "verifiable-consumer did not end by itself"
 	! grep '"success":false' "$events" || fail "a commit failed"
 

@@ -17,7 +17,7 @@ run_case() {
 			kcat "${old[@]}" -b "$BOOTSTRAP" -t "$topic-new" -C -o beginning -e -q > "$COMPAT_TMP/out"
 			same "$COMPAT_TMP/in" "$COMPAT_TMP/out"
 		done
-		kcat "${old[@]}" -b "$BOOTSTRAP" -Q -t "old-$version-none:0:-1" | grep -q 'offset 20000' || fail "$version: ListOffsets"
+		kcat "${old[@]}" -b "$BOOTSTRAP" -Q -t "old-$version-none:0:-1" | grep 'offset 20000' > /dev/null || fail "$version: ListOffsets"
 		kcat "${old[@]}" -b "$BOOTSTRAP" -G "g-$version" -o beginning -c 20000 -q "old-$version-gzip" > "$COMPAT_TMP/out" || fail "$version: group"
 		same "$COMPAT_TMP/in" "$COMPAT_TMP/out"
 	done

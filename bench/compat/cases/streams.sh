@@ -11,7 +11,7 @@ run_case() {
 		sleep 2
 		if [ "$i" = 2 ] || [ "$i" = 4 ]; then kill -9 $pid; wait $pid || true; app & pid=$!; fi
 	done
-	for i in $(seq 90); do
+	for i in $(seq 240); do
 		# The last count of each word is the count.
 		kcat -b "$BOOTSTRAP" -t counts -C -o beginning -e -q -X isolation.level=read_committed -f '%k %s\n' | awk '{c[$1] = $2} END {for (w in c) print w, c[w]}' | sort > "$COMPAT_TMP/counts"
 		[ "$(awk '$1 == "alpha" || $1 == "beta" || $1 == "gamma" {n += $2} $1 ~ /^word/ {m += $2} END {print n, m}' "$COMPAT_TMP/counts")" = "3600 1200" ] && break

@@ -28,7 +28,7 @@ func TestRoundtrip(t *testing.T) {
 		t.Skip("BOOTSTRAP names no broker")
 	}
 	const records, partitions = 2000, 3
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	for name, codec := range map[string]kgo.CompressionCodec{
 		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),

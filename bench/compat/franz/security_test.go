@@ -27,7 +27,7 @@ func TestSecurity(t *testing.T) {
 	if dir == "" {
 		t.Skip("TLS_DIR names no certificates")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	file := func(name string) []byte {
 		b, err := os.ReadFile(dir + "/" + name)

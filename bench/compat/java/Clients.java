@@ -89,8 +89,8 @@ public class Clients {
             c.seekToBeginning(all);
             int n = 0;
             while (n < records) {
-                var polled = c.poll(Duration.ofSeconds(10));
-                check(!polled.isEmpty(), "nothing came for ten seconds");
+                var polled = c.poll(Duration.ofSeconds(60));
+                check(!polled.isEmpty(), "nothing came for a minute");
                 for (ConsumerRecord<String, String> r : polled) {
                     got.computeIfAbsent(r.partition(), k -> new ArrayList<>()).add(describe(r.key(), r.value(), r.timestamp(), r.headers()));
                     n++;
@@ -124,7 +124,7 @@ public class Clients {
         int n = 0;
         try (var c = consumer(protocol, "group.id", group + "-check", "auto.offset.reset", "earliest", "isolation.level", "read_committed")) {
             c.subscribe(List.of(out));
-            for (long until = System.nanoTime() + 20_000_000_000L; n < records && System.nanoTime() < until;) {
+            for (long until = System.nanoTime() + 120_000_000_000L; n < records && System.nanoTime() < until;) {
                 for (var r : c.poll(Duration.ofMillis(200))) {
                     seen[Integer.parseInt(r.value())]++;
                     n++;

@@ -71,7 +71,7 @@ public class Security {
             TopicPartition partition = new TopicPartition(TOPIC, 0);
             consumer.assign(List.of(partition));
             consumer.seekToBeginning(List.of(partition));
-            if (consumer.poll(Duration.ofSeconds(10)).isEmpty()) {
+            if (consumer.poll(Duration.ofSeconds(60)).isEmpty()) {
                 throw new AssertionError("nothing to read");
             }
             long end = consumer.endOffsets(List.of(partition)).get(partition);

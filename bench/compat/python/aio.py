@@ -45,8 +45,8 @@ async def roundtrip(codec):
         await consumer.seek_to_beginning(*parts)
         got, n = {p: [] for p in range(PARTITIONS)}, 0
         while n < RECORDS:
-            polled = await consumer.getmany(timeout_ms=10000)
-            assert polled, "nothing came for ten seconds"
+            polled = await consumer.getmany(timeout_ms=60000)
+            assert polled, "nothing came for a minute"
             for part, records in polled.items():
                 got[part.partition] += [(r.offset, r.key, r.value, r.timestamp, r.headers) for r in records]
                 n += len(records)

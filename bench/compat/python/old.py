@@ -28,14 +28,14 @@ for text in versions:
         sent = [producer.send(topic, key=b"k%d" % i, value=body(i), partition=0) for i in range(N)]
         producer.flush()
         for i, future in enumerate(sent):
-            assert future.get(10).offset == i, "an acknowledged offset is wrong"
+            assert future.get(60).offset == i, "an acknowledged offset is wrong"
         producer.close()
         consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap, group_id="g-" + topic, api_version=version,
                                  auto_offset_reset="earliest", enable_auto_commit=False)
         got = []
         while len(got) < N:
-            batch = consumer.poll(timeout_ms=15000)
-            assert batch, "nothing came for fifteen seconds"
+            batch = consumer.poll(timeout_ms=60000)
+            assert batch, "nothing came for a minute"
             for records in batch.values():
                 got += [(r.offset, r.key, r.value) for r in records]
         assert got == [(i, b"k%d" % i, body(i)) for i in range(N)], topic + " came back different"

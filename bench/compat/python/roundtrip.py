@@ -31,7 +31,7 @@ def kafka_python(topic, codec):
             for i in range(N) for p in range(PARTITIONS) for k, v, h in [record(codec, p, i)]]
     producer.flush()
     for n, future in enumerate(sent):
-        assert future.get(10).offset == n // PARTITIONS, "an acknowledged offset is wrong"
+        assert future.get(60).offset == n // PARTITIONS, "an acknowledged offset is wrong"
     producer.close()
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest")
     parts = [TopicPartition(topic, p) for p in range(PARTITIONS)]
@@ -39,8 +39,8 @@ def kafka_python(topic, codec):
     assert consumer.end_offsets(parts) == {p: N for p in parts}
     got = {p: [] for p in range(PARTITIONS)}
     while sum(map(len, got.values())) < N * PARTITIONS:
-        batch = consumer.poll(timeout_ms=10000)
-        assert batch, "nothing came for ten seconds"
+        batch = consumer.poll(timeout_ms=60000)
+        assert batch, "nothing came for a minute"
         for part, records in batch.items():
             for r in records:
                 got[part.partition].append((r.offset, r.key, r.value, [tuple(h) for h in r.headers]))
@@ -54,7 +54,7 @@ def confluent(topic, codec):
 
     admin = AdminClient({"bootstrap.servers": bootstrap})
     for future in admin.create_topics([NewTopic(topic, PARTITIONS, 1)]).values():
-        future.result(10)
+        future.result(60)
     acked = []
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True,
                          "compression.type": codec, "linger.ms": 5, "queue.buffering.max.messages": 1000000})
@@ -64,16 +64,16 @@ def confluent(topic, codec):
             producer.produce(topic, key=k, value=v, headers=h, partition=p,
                              on_delivery=lambda err, m: acked.append((err, m.partition(), m.offset())))
             producer.poll(0)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     assert all(a[0] is None for a in acked), acked[:3]
     assert sorted((p, o) for _, p, o in acked) == [(p, o) for p in range(PARTITIONS) for o in range(N)]
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused-" + topic, "enable.auto.commit": False})
     consumer.assign([TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
-    assert consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10) == (0, N)
+    assert consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=60) == (0, N)
     got = {p: [] for p in range(PARTITIONS)}
     while sum(map(len, got.values())) < N * PARTITIONS:
         messages = consumer.consume(500, 10)
-        assert messages, "nothing came for ten seconds"
+        assert messages, "nothing came for a minute"
         for m in messages:
             assert m.error() is None, m.error()
             got[m.partition()].append((m.offset(), m.key(), m.value(), m.headers()))

@@ -100,7 +100,7 @@ func consume(t *testing.T, bootstrap, topic string, c *sarama.Config, want [][]s
 					headers[i] = *h
 				}
 				got = append(got, seen{m.Offset, string(m.Key), string(m.Value), m.Value == nil, fmt.Sprint(headers), m.Timestamp.UnixMilli()})
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("partition %d: nothing came for ten seconds after %d records", p, len(got))
 			}
 		}

@@ -12,7 +12,7 @@ setup() {
 ts_install() {
 	mkdir -p "$ts"
 	cp "$COMPAT_HERE"/ts/* "$ts/"
-	cmp -s "$ts/package.json" "$ts/.complete" || { (cd "$ts" && CKJS_LINKING=dynamic npm install --silent --no-audit --no-fund) && cp "$ts/package.json" "$ts/.complete"; }
+	cmp -s "$ts/package.json" "$ts/.complete" || { (cd "$ts" && CKJS_LINKING=dynamic tries npm install --silent --no-audit --no-fund) && cp "$ts/package.json" "$ts/.complete"; }
 	(cd "$ts" && npm run --silent compile)
 }
 run_case() {
