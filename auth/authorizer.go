@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"hash/maphash"
 	"net/netip"
 	"strings"
 	"sync"
@@ -37,7 +36,6 @@ type Authorizer struct {
 	enabled bool
 	noACL   bool
 	super   map[principalKey]struct{}
-	seed    maphash.Seed // of the decision caches
 
 	current atomic.Pointer[rules]
 
@@ -58,8 +56,7 @@ func NewAuthorizer(c *cluster.Cluster, enabled bool, superUsers []string, allowI
 }
 
 func newAuthorizer(enabled bool, superUsers []string, allowIfNoACL bool) *Authorizer {
-	a := &Authorizer{enabled: enabled, noACL: allowIfNoACL, super: map[principalKey]struct{}{},
-		seed: maphash.MakeSeed(), version: -1}
+	a := &Authorizer{enabled: enabled, noACL: allowIfNoACL, super: map[principalKey]struct{}{}, version: -1}
 	for _, s := range superUsers {
 		if s = strings.TrimSpace(s); s != "" {
 			a.super[keyOf(s)] = struct{}{}

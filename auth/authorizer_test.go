@@ -155,15 +155,9 @@ func TestAuthorize(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := allowing(tt.acls...)
-			var cache Decisions
-			for range 2 {
-				for _, q := range tt.asks {
-					if got := a.Authorize(q.p, q.host, q.op, q.rt, []byte(q.name)); got != q.want {
-						t.Errorf("%v from %v: %v on %v %q = %v", q.p, q.host, q.op, q.rt, q.name, got)
-					}
-					if got := cache.Authorize(a, q.p, q.host, q.op, q.rt, []byte(q.name)); got != q.want {
-						t.Errorf("cached: %v from %v: %v on %v %q = %v", q.p, q.host, q.op, q.rt, q.name, got)
-					}
+			for _, q := range tt.asks {
+				if got := a.Authorize(q.p, q.host, q.op, q.rt, []byte(q.name)); got != q.want {
+					t.Errorf("%v from %v: %v on %v %q = %v", q.p, q.host, q.op, q.rt, q.name, got)
 				}
 			}
 		})
@@ -182,9 +176,8 @@ func TestAuthorizeWithoutACL(t *testing.T) {
 		}
 	}
 	off := NewAuthorizer(nil, false, nil, false)
-	var cache Decisions
 	if off.Enabled() || !off.Authorize(nil, host1, OpAlter, ResCluster, []byte(ClusterName)) ||
-		!off.AuthorizeAny(alice, host1, OpWrite, ResTopic) || !cache.Authorize(off, alice, host1, OpRead, ResTopic, []byte("t")) {
+		!off.AuthorizeAny(alice, host1, OpWrite, ResTopic) {
 		t.Error("without an authorizer everything is allowed")
 	}
 }
@@ -342,13 +335,12 @@ func drawACL(t *rapid.T) cluster.ACL {
 }
 
 // TestAuthorizerAgainstReference changes the rules step by step, as the cluster
-// does, and holds every decision, cached and not, against the reference.
+// does, and holds every decision against the reference.
 func TestAuthorizerAgainstReference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		noACL := rapid.Bool().Draw(t, "allow.everyone.if.no.acl.found")
 		a := newAuthorizer(true, []string{"User:root"}, noACL)
 		ref := &reference{super: []string{"User:root"}, noACL: noACL}
-		var caches [4]Decisions
 		people := []*Principal{alice, bob, group, root}
 		image := &cluster.Image{}
 		for step := range rapid.IntRange(1, 6).Draw(t, "steps") {
@@ -381,9 +373,6 @@ func TestAuthorizerAgainstReference(t *testing.T) {
 				want := ref.allowed(people[who], host, op, rt, name)
 				if got := a.Authorize(people[who], host, op, rt, []byte(name)); got != want {
 					t.Fatalf("%v from %v: %v on %v %q = %v, by the rules %v", people[who], host, op, rt, name, got, want)
-				}
-				if got := caches[who].Authorize(a, people[who], host, op, rt, []byte(name)); got != want {
-					t.Fatalf("cached: %v from %v: %v on %v %q = %v, by the rules %v", people[who], host, op, rt, name, got, want)
 				}
 				if op != OpAll {
 					if got, want := a.AuthorizeAny(people[who], host, op, rt), ref.any(people[who], host, op, rt); got != want {
@@ -423,7 +412,6 @@ func TestAuthorizerAsKafka(t *testing.T) {
 	defer f.Close()
 	var a *Authorizer
 	image := &cluster.Image{}
-	var cache Decisions
 	asked, allowed := 0, 0
 	for in := bufio.NewScanner(f); in.Scan(); {
 		word := strings.Fields(in.Text())
@@ -451,9 +439,6 @@ func TestAuthorizerAsKafka(t *testing.T) {
 			got := a.AuthorizeAny(&p, host, op, rt)
 			if word[0] == "one" {
 				got = a.Authorize(&p, host, op, rt, name)
-				if cached := cache.Authorize(a, &p, host, op, rt, name); cached != got {
-					t.Errorf("%s: cached %v", in.Text(), cached)
-				}
 			}
 			if got != want {
 				t.Errorf("%s: %v, by the rules %v", in.Text(), got, image.ACLs)
@@ -500,61 +485,10 @@ func TestUpdateShares(t *testing.T) {
 	}
 }
 
-func TestDecisionsBounded(t *testing.T) {
-	a := allowing(rule(PermissionAllow, "User:alice", OpRead, ResTopic, PatternPrefixed, "t", "*"))
-	var d Decisions
-	for i := range 5000 {
-		name := []byte("t" + strings.Repeat("x", i%200) + string(rune('a'+i%26)))
-		if !d.Authorize(a, alice, host1, OpRead, ResTopic, name) {
-			t.Fatalf("%s is refused", name)
-		}
-		name[0] = 'u' // the cache must not have kept the request's bytes
-		if d.Authorize(a, alice, host1, OpRead, ResTopic, name) {
-			t.Fatalf("%s is allowed", name)
-		}
-	}
-	if len(d.slots) > maxDecisions {
-		t.Errorf("%d slots", len(d.slots))
-	}
-	long := []byte("t" + strings.Repeat("x", 30000))
-	if !d.Authorize(a, alice, host1, OpRead, ResTopic, long) {
-		t.Error("a long name is refused")
-	}
-	for _, s := range d.slots {
-		if len(s.name) > maxDecisionName {
-			t.Errorf("a name of %d bytes is kept", len(s.name))
-		}
-	}
-	if d.Authorize(a, bob, host1, OpRead, ResTopic, []byte("tx")) {
-		t.Error("another principal got the decision")
-	}
-}
-
-// TestDecisionsForget says that a cached decision ends with the rule it came from.
-func TestDecisionsForget(t *testing.T) {
-	acl := rule(PermissionAllow, "User:alice", OpRead, ResTopic, PatternLiteral, "t", "*")
-	a := allowing(acl)
-	var d Decisions
-	if !d.Authorize(a, alice, host1, OpRead, ResTopic, []byte("t")) {
-		t.Fatal("refused")
-	}
-	a.update(&cluster.Image{Version: 2})
-	if d.Authorize(a, alice, host1, OpRead, ResTopic, []byte("t")) {
-		t.Error("still allowed without the ACL")
-	}
-	a.update(&cluster.Image{Version: 3, ACLs: []cluster.ACL{acl}})
-	if !d.Authorize(a, alice, host1, OpRead, ResTopic, []byte("t")) {
-		t.Error("still refused with the ACL")
-	}
-}
-
 func TestAuthorizeAllocatesNothing(t *testing.T) {
 	a, name := manyRules(300, 20)
-	var d Decisions
-	d.Authorize(a, alice, host1, OpWrite, ResTopic, name)
 	for what, f := range map[string]func(){
 		"Authorize":    func() { a.Authorize(alice, host1, OpWrite, ResTopic, name) },
-		"cached":       func() { d.Authorize(a, alice, host1, OpWrite, ResTopic, name) },
 		"AuthorizeAny": func() { a.AuthorizeAny(alice, host1, OpWrite, ResTopic) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
@@ -585,15 +519,6 @@ func BenchmarkAuthorize(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if !a.Authorize(alice, host1, OpWrite, ResTopic, name) {
-				b.Fatal("refused")
-			}
-		}
-	})
-	b.Run("cached", func(b *testing.B) {
-		b.ReportAllocs()
-		var d Decisions
-		for b.Loop() {
-			if !d.Authorize(a, alice, host1, OpWrite, ResTopic, name) {
 				b.Fatal("refused")
 			}
 		}

@@ -9,8 +9,7 @@
 //     the client's tokens one by one. PLAIN and OAUTHBEARER are Slow and go to a
 //     worker; SCRAM runs on the loop.
 //   - [TLS] is a listener's certificates and gives the principal of a client's.
-//   - [Authorizer] follows the ACLs of the cluster's image; a connection keeps
-//     its [Decisions].
+//   - [Authorizer] follows the ACLs of the cluster's image and decides by them.
 //   - [Quotas] follows the quotas; a connection keeps its [ClientQuotas].
 //   - [Tokens] is the rules of delegation tokens, [NewCredential] and
 //     [CredentialFromSalted] make what the metadata log keeps of a password.
@@ -30,7 +29,6 @@
 //	principal.go, resource.go, errors.go  principals, operations, resource types, codes
 //	authorizer.go                         decisions
 //	rules.go                              ACLs arranged for decisions
-//	decisions.go                          the cache of a connection
 //	acl.go                                filters and checks of the ACL APIs
 //	sasl.go, failure.go                   exchanges, sessions, why one failed
 //	plain.go, recall.go                   PLAIN; passwords that were right before

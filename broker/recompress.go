@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -23,24 +22,17 @@ func recompress(in []byte, want int8, level int) ([]byte, error) {
 	if err != nil {
 		return nil, refuse(errCorruptMessage, fmt.Sprintf("The record batch cannot be read: %v.", err))
 	}
-	payload, err := b.Payload(nil, maxUnpacked)
+	out, err := record.Recompress(make([]byte, 0, len(in)), b, compress.Codec(want), level, maxUnpacked)
 	switch {
 	case errors.Is(err, record.ErrCodec):
 		return nil, refuse(errUnsupportedCompression, fmt.Sprintf("There is no compression codec %d.", b.Codec()))
 	case errors.Is(err, record.ErrTooLarge):
 		return nil, refuse(errMessageTooLarge, fmt.Sprintf("The record batch decompresses to more than %d bytes.", maxUnpacked))
-	case err != nil:
+	case errors.Is(err, record.ErrDecompress):
 		return nil, refuse(errCorruptMessage, fmt.Sprintf("The record batch cannot be decompressed: %v.", err))
-	}
-	out := make([]byte, record.HeaderSize, record.HeaderSize+len(payload)/2)
-	copy(out, b[:record.HeaderSize])
-	out, err = compress.Append(out, payload, compress.Codec(want), level)
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("broker: recompress a batch: %w", err)
 	}
-	binary.BigEndian.PutUint32(out[8:], uint32(len(out)-12))
-	out[22] = out[22]&^7 | byte(want)
-	record.Batch(out).SetCRC()
 	return out, nil
 }
 

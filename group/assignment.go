@@ -23,13 +23,6 @@ func (a assignment) equal(b assignment) bool {
 	return maps.EqualFunc(a, b, slices.Equal[[]int32])
 }
 
-func (a assignment) size() (n int) {
-	for _, p := range a {
-		n += len(p)
-	}
-	return n
-}
-
 func (a assignment) has(id topicID, p int32) bool {
 	_, ok := slices.BinarySearch(a[id], p)
 	return ok

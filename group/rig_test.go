@@ -454,3 +454,24 @@ func (r *rig) sameAfterReload() {
 		r.t.Fatalf("the state changed by a reload\nbefore:\n%s\nafter:\n%s", before, after)
 	}
 }
+
+// defaultSettings is Kafka's defaults (GroupCoordinatorConfig.java).
+func defaultSettings() *settings {
+	return &settings{
+		minSession: 6 * time.Second, maxSession: 30 * time.Minute,
+		initialDelay: 3 * time.Second, maxSize: 1<<31 - 1,
+		offsetMetadataMax: 4096, offsetsRetention: 7 * 24 * time.Hour, retentionCheck: 10 * time.Minute,
+		consumerMaxSize: 1<<31 - 1, consumerSession: 45 * time.Second, consumerHeartbeat: 5 * time.Second,
+		assignmentInterval: time.Second, regexRefresh: 10 * time.Minute,
+		assignors: []string{assignorUniform, assignorRange},
+		upgrade:   true, downgrade: true,
+		maxRecord: maxBatch,
+	}
+}
+
+func (a assignment) size() (n int) {
+	for _, p := range a {
+		n += len(p)
+	}
+	return n
+}

@@ -37,20 +37,6 @@ type groupSettings struct {
 	assignmentInterval time.Duration
 }
 
-// defaultSettings is Kafka's defaults (GroupCoordinatorConfig.java).
-func defaultSettings() *settings {
-	return &settings{
-		minSession: 6 * time.Second, maxSession: 30 * time.Minute,
-		initialDelay: 3 * time.Second, maxSize: 1<<31 - 1,
-		offsetMetadataMax: 4096, offsetsRetention: 7 * 24 * time.Hour, retentionCheck: 10 * time.Minute,
-		consumerMaxSize: 1<<31 - 1, consumerSession: 45 * time.Second, consumerHeartbeat: 5 * time.Second,
-		assignmentInterval: time.Second, regexRefresh: 10 * time.Minute,
-		assignors: []string{assignorUniform, assignorRange},
-		upgrade:   true, downgrade: true,
-		maxRecord: maxBatch,
-	}
-}
-
 func (c *settings) of(group string) groupSettings {
 	if c.group == nil {
 		return groupSettings{assignmentInterval: -1}
