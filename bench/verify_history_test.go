@@ -166,7 +166,7 @@ func TestPolls(t *testing.T) {
 // members and workers that die.
 func TestVerify(t *testing.T) {
 	target := fake(t)
-	groups, err := VerifyGroup(t.Context(), target, GroupCheck{Groups: 2, Members: 2, Partitions: 3, Rate: 700, Duration: 2 * time.Second, Life: 500 * time.Millisecond, KillRate: 0.1, Drain: 60 * time.Second})
+	groups, err := VerifyGroup(t.Context(), target, GroupCheck{Groups: 2, Members: 2, Partitions: 3, Rate: 700, Duration: 3 * time.Second, Life: time.Second, KillRate: 0.1, Drain: 2 * time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
