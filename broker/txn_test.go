@@ -308,7 +308,7 @@ func TestTransactionEndsBeforeAppend(t *testing.T) {
 	o := record.DefaultBuilderOptions()
 	o.ProducerID, o.ProducerEpoch, o.Transactional = c.pid, c.epoch, true
 	for seq, round := int32(0), 0; ; round++ {
-		if round == 60 {
+		if round == 200 {
 			t.Fatal("no end came between answer and append")
 		}
 		if got := c.add("t", 0); got != errNone {
