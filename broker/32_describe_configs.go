@@ -12,7 +12,7 @@ import (
 )
 
 // DescribeConfigs: v0–4. Topics, brokers ("" is the cluster-wide default),
-// groups and client metrics. Null names mean every key; v1+ tells where values
+// loggers, groups and client metrics. Null names mean every key; v1+ tells where values
 // come from, v3+ types and documentation.
 var describeConfigsAPI = api{
 	key: keyDescribeConfigs, name: "DescribeConfigs", min: 0, max: 4, advertised: 0,
@@ -72,6 +72,8 @@ func (rq *request) checkResource(res cluster.Resource, op auth.Operation) error 
 			return refuse(errInvalidRequest, fmt.Sprintf("Unexpected broker id, expected %d or empty string, but received %s", b.opt.NodeID, res.Name))
 		}
 		return nil
+	case cluster.ResourceBrokerLogger:
+		return b.checkLoggerResource(res.Name)
 	case cluster.ResourceClientMetrics:
 		if res.Name == "" {
 			return refuse(errInvalidRequest, "A client metrics subscription needs a name.")
@@ -84,6 +86,9 @@ func (rq *request) checkResource(res cluster.Resource, op auth.Operation) error 
 // describe lists the keys of a resource; nil names mean all.
 func (rq *request) describe(r *kmsg.DescribeConfigsRequest, res cluster.Resource, names []string) []kmsg.DescribeConfigsResponseResourceConfig {
 	b := rq.s.b
+	if res.Type == cluster.ResourceBrokerLogger {
+		return b.describeLoggers(r, names)
+	}
 	image := b.cluster.Image()
 	var keys []string
 	for _, d := range cluster.ConfigDefs(res.Type) {

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,7 +24,6 @@ type Broker struct {
 	static    map[string]string
 	listeners []*listener
 	logger    *slog.Logger
-	debug     bool // the logger takes debug lines
 	started   time.Time
 
 	goroutines goroutines
@@ -76,7 +74,6 @@ func Start(o Options) (*Broker, error) {
 	}
 	b.tracer = newTracer(o.TraceSample, o.TraceSlow, int(o.limit(limitTraces)))
 	b.metadata.max = int(o.limit(limitMetadata))
-	b.debug = o.Logger.Enabled(context.Background(), slog.LevelDebug)
 	b.goroutines.b = b
 	b.security = &security{b: b}
 	b.topics.init()

@@ -56,6 +56,9 @@ func (rq *request) alter(res cluster.Resource, edits []configEdit, replace, vali
 	if err := checkEdits(edits); err != nil {
 		return err
 	}
+	if res.Type == cluster.ResourceBrokerLogger {
+		return rq.alterLoggers(res, edits, replace, validateOnly)
+	}
 	var before, after map[string]string
 	err = b.cluster.Commit(context.Background(), func(image *cluster.Image) ([]cluster.Record, error) {
 		if res.Type == cluster.ResourceTopic && image.Topic(res.Name) == nil {
@@ -96,7 +99,7 @@ func (rq *request) alter(res cluster.Resource, edits []configEdit, replace, vali
 // configName is a resource for the audit log.
 func configName(res cluster.Resource) string {
 	kind := map[cluster.ResourceType]string{cluster.ResourceTopic: "Topic", cluster.ResourceBroker: "Broker",
-		cluster.ResourceGroup: "Group", cluster.ResourceClientMetrics: "ClientMetrics"}[res.Type]
+		cluster.ResourceBrokerLogger: "BrokerLogger", cluster.ResourceGroup: "Group", cluster.ResourceClientMetrics: "ClientMetrics"}[res.Type]
 	return kind + ":" + firstOf(res.Name, "<default>")
 }
 

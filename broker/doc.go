@@ -30,7 +30,7 @@
 //
 //	broker.go goroutine.go options.go listeners.go settings.go storeoptions.go accept_rate.go
 //	                    starting, stopping, configuration
-//	registry.go request.go session.go loop.go lead.go worker.go
+//	registry.go request.go session.go loop.go lead.go worker.go loggers.go
 //	                    what is served, and the way of a request
 //	limits.go stats.go trace.go errcode.go
 //	                    numbers, counters, where requests spend their time, Kafka's error codes

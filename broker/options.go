@@ -90,6 +90,9 @@ type Options struct {
 	// Version is what ApiVersions, logs and metrics call this build.
 	Version string
 	Logger  *slog.Logger
+	// LogLevel is Logger's level when clients may read and change it (resource
+	// type 8); default nil, then they see no logger.
+	LogLevel *slog.LevelVar
 
 	apis []*api // served besides the table; for tests
 }

@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -135,7 +137,7 @@ func (h handler) Closed(c netloop.Conn, why error) {
 	for rq := s.pop(); rq != nil; rq = s.pop() {
 		rq.finish()
 	}
-	if why != nil && h.b.debug {
+	if why != nil && h.b.logger.Enabled(context.Background(), slog.LevelDebug) {
 		h.b.logger.Debug("connection closed", "remote", c.RemoteAddr(), "client", s.clientID, "why", why)
 	}
 }

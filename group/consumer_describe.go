@@ -22,12 +22,16 @@ func (c *Coordinator) ConsumerGroupDescribe(cl Client, groupID string, done func
 	c.run(groupID, func(s *state, now time.Time) error {
 		e := s.find(groupID)
 		if e == nil || e.consumer == nil {
+			why := "Group " + groupID + " is not a consumer group."
+			if e == nil {
+				why = "There is no group " + groupID + "."
+			}
 			s.out.Answer(func(err error) {
 				if err != nil {
 					fail(codeOf(err), "")
 					return
 				}
-				fail(codeGroupIDNotFound, "Group "+groupID+" is not a consumer group.")
+				fail(codeGroupIDNotFound, why)
 			})
 			return nil
 		}

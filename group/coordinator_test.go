@@ -361,7 +361,7 @@ func TestGroupConfig(t *testing.T) {
 	d = await(func(done func(*kmsg.ConsumerGroupDescribeResponseGroup)) {
 		w.c.ConsumerGroupDescribe(testClient, "nope", done)
 	})
-	if d.ErrorCode != codeGroupIDNotFound {
+	if d.ErrorCode != codeGroupIDNotFound || d.ErrorMessage == nil || *d.ErrorMessage != "There is no group nope." {
 		t.Fatalf("%+v", d)
 	}
 }

@@ -20,7 +20,7 @@ func newDevCommand() *cobra.Command {
 removed at the end, without waiting for the disk. Topics are made on first use.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := f.logger(cmd.ErrOrStderr())
+			logger, level, err := f.logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -32,7 +32,7 @@ removed at the end, without waiting for the disk. Topics are made on first use.`
 			f.listeners = fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port)
 			o, err := f.options(cmd.Flags())
 			if err == nil {
-				o.Durability, o.Logger = logstore.OS, logger
+				o.Durability, o.Logger, o.LogLevel = logstore.OS, logger, level
 				if o.Static["group.initial.rebalance.delay.ms"] == "" {
 					o.Static["group.initial.rebalance.delay.ms"] = "0"
 				}

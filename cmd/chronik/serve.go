@@ -35,7 +35,7 @@ on, and in the file of --config by its name, data-dir=/srv/chronik, beside Kafka
 keys. A flag comes before the environment, the environment before the file.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := f.logger(cmd.ErrOrStderr())
+			logger, level, err := f.logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ keys. A flag comes before the environment, the environment before the file.`,
 			if err != nil {
 				return err
 			}
-			o.Logger = logger
+			o.Logger, o.LogLevel = logger, level
 			for _, pair := range f.set {
 				key, _, _ := strings.Cut(pair, "=")
 				if d := cluster.FindConfig(cluster.ResourceBroker, strings.TrimSpace(key)); d != nil && d.Sensitive() {
@@ -182,18 +182,18 @@ func shareDescriptors(o *broker.Options) error {
 	return nil
 }
 
-// logger writes to w as --log-format and --log-level say.
-func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
+// logger writes to w as --log-format and --log-level say; the level may change.
+func (f *serveFlags) logger(w io.Writer) (*slog.Logger, *slog.LevelVar, error) {
+	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level %q is not debug, info, warn or error", f.logLevel)
+		return nil, nil, fmt.Errorf("--log-level %q is not debug, info, warn or error", f.logLevel)
 	}
 	o := &slog.HandlerOptions{Level: level}
 	switch f.logFormat {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, o)), nil
+		return slog.New(slog.NewTextHandler(w, o)), level, nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, o)), nil
+		return slog.New(slog.NewJSONHandler(w, o)), level, nil
 	}
-	return nil, fmt.Errorf("--log-format %q is not text or json", f.logFormat)
+	return nil, nil, fmt.Errorf("--log-format %q is not text or json", f.logFormat)
 }

@@ -72,7 +72,7 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.DurationVar(&f.stallExit, "stall-exit", 20*time.Second, "a commit's write or sync that takes longer ends the process; negative: never")
 	f.security.register(p)
 	f.tuning.register(p)
-	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error; kafka-configs --entity-type broker-loggers changes root's at run time")
 	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
 }
 

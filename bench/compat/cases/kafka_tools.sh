@@ -16,6 +16,9 @@ run_case() {
 	done
 	kafka_tool producer-perf-test --bootstrap-server "$BOOTSTRAP" --topic tools --num-records 50000 --record-size 256 --throughput -1 --command-property acks=all
 	[ "$(kafka_tool get-offsets --bootstrap-server "$BOOTSTRAP" --topic tools | awk -F: '{n += $3} END {print n}')" = 50000 ] || fail "get-offsets"
+	kafka_tool configs --bootstrap-server "$BOOTSTRAP" --alter --entity-type broker-loggers --entity-name 1 --add-config root=DEBUG
+	kafka_tool configs --bootstrap-server "$BOOTSTRAP" --describe --entity-type broker-loggers --entity-name 1 | grep -q 'root=DEBUG' || fail "the logger's level"
+	kafka_tool consumer-groups --bootstrap-server "$BOOTSTRAP" --describe --group nobody 2>&1 | grep -q 'no group nobody' || fail "a group that is not there"
 	kafka_tool topics --bootstrap-server "$BOOTSTRAP" --delete --topic tools
 	kafka_tool topics --bootstrap-server "$BOOTSTRAP" --list | grep -x tools > /dev/null && fail "the topic is still there"
 	return 0
