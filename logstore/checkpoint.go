@@ -124,7 +124,7 @@ func (l *Log) capture(generation uint32) *capture {
 		if s.durable.Load() < size || s == l.active || !s.sealed.Load() {
 			c.segs = append(c.segs, s)
 			c.sizes = append(c.sizes, size)
-			if s.rolled {
+			if s.rolled.Load() {
 				c.closed++
 			}
 		}

@@ -125,7 +125,7 @@ func (l *Log) newest(s *Segment) (int64, error) {
 	if ts < 0 {
 		return s.created, nil
 	}
-	if s.rolled && s.maxTs < 0 {
+	if s.rolled.Load() && s.maxTs < 0 {
 		s.maxTs = ts
 	}
 	return ts, nil

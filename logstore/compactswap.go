@@ -115,7 +115,8 @@ func (w *cleanedSegment) finish(group []*Segment, aborted []txnEntry) error {
 	s.size.Store(w.pos)
 	s.durable.Store(w.pos)
 	s.next.Store(last.next.Load())
-	s.created, s.rolled = last.created, true
+	s.created = last.created
+	s.rolled.Store(true)
 	s.addTime()
 	for _, e := range aborted {
 		s.txns.add(e)

@@ -57,7 +57,7 @@ func (s *Segment) rebuildIndexes(interval int32) error {
 	}
 	s.imu.Lock()
 	defer s.imu.Unlock()
-	if s.rolled {
+	if s.rolled.Load() {
 		shadow.addTime()
 	}
 	s.offsets, s.times = shadow.offsets, shadow.times

@@ -279,7 +279,7 @@ func (l *Log) findSegments() ([]*Segment, error) {
 	for i, s := range segs {
 		if i+1 < len(segs) {
 			s.next.Store(segs[i+1].base)
-			s.rolled = true
+			s.rolled.Store(true)
 			if sealed[s.base] {
 				s.sealed.Store(true)
 			}
@@ -292,7 +292,7 @@ func (l *Log) findSegments() ([]*Segment, error) {
 // that Kafka wrote. Under mu.
 func (l *Log) sealRolled() {
 	for _, s := range *l.segs.Load() {
-		if s.rolled && !s.sealed.Load() {
+		if s.rolled.Load() && !s.sealed.Load() {
 			l.dir.toSeal(s, nil)
 		}
 	}
@@ -350,7 +350,7 @@ func (l *Log) dropBelowStart(durableStart int64) error {
 	segs := *l.segs.Load()
 	limit := min(durableStart, l.recovery.Load())
 	n := 0
-	for n < len(segs)-1 && segs[n].rolled && segs[n].next.Load() <= limit {
+	for n < len(segs)-1 && segs[n].rolled.Load() && segs[n].next.Load() <= limit {
 		n++
 	}
 	kept := slices.Clone(segs[n:])

@@ -51,10 +51,10 @@ func (l *Log) OffsetForTime(ts, limit int64) (o TimeOffset, ok bool, err error) 
 
 // newest is the segment's largest timestamp and the offset that has it.
 func (s *Segment) newest() (ts, offset int64, err error) {
-	if !s.rolled {
+	if !s.rolled.Load() {
 		s.log.mu.Lock()
 		defer s.log.mu.Unlock()
-		if !s.rolled {
+		if !s.rolled.Load() {
 			return s.maxTs, s.maxTsAt, nil
 		}
 	}
@@ -195,7 +195,7 @@ func (l *Log) MaxTimestamp() (o TimeOffset, ok bool, err error) {
 func (l *Log) largestBelow(ts, limit int64) (best int64, err error) {
 	best = -1
 	for _, s := range *l.segs.Load() {
-		if s.rolled {
+		if s.rolled.Load() {
 			newest, _, err := s.newest()
 			if err != nil {
 				return -1, err

@@ -105,16 +105,14 @@ func (l *Log) readSegment(s *Slice, seg *Segment, r *Read, limit, from place, ve
 			seg.unpin()
 		}
 	}()
-	// Everything below end is a whole batch at or below the limit, when the
-	// limit's position is known; otherwise the walk stops at the limit.
+	// Everything below end is a whole batch below the limit, when the limit's
+	// position is known; otherwise the walk stops at the limit. The two of an
+	// active segment do not move as one: a reader may see the size with an append
+	// and the offset without it, so that neither can tell where the limit lies.
 	end, endOffset := seg.size.Load(), seg.next.Load()
-	known := true
-	if limit.offset < endOffset {
-		if limit.base == seg.base {
-			end, endOffset = limit.pos, limit.offset
-		} else {
-			known = false
-		}
+	known := seg.base < limit.base // no append reaches it any more
+	if limit.base == seg.base {
+		end, endOffset, known = min(end, limit.pos), limit.offset, true
 	}
 	start, ok, err := l.locate(seg, r, end, from, version)
 	if err != nil || !ok {
@@ -131,7 +129,7 @@ func (l *Log) readSegment(s *Slice, seg *Segment, r *Read, limit, from place, ve
 		return true, l.nothing(s, seg)
 	}
 	s.Seg, s.Off, s.Len, s.NextOffset = seg, start, stop-start, next
-	s.Hot = !seg.rolled && seg.size.Load()-start <= hotBytes
+	s.Hot = !seg.rolled.Load() && seg.size.Load()-start <= hotBytes
 	if r.Committed {
 		if s.Aborted, err = l.abortedIn(seg, r.Offset, next); err != nil {
 			return false, err

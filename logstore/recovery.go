@@ -142,7 +142,7 @@ func (r *recovery) start() (e logEntry, err error) {
 	s.size.Store(e.pos)
 	s.durable.Store(e.pos)
 	s.next.Store(e.recovery)
-	s.rolled = false
+	s.rolled.Store(false)
 	s.maxTs, s.maxTsAt, s.firstTs, s.created, s.sinceIndex = e.maxTs, e.maxTsAt, e.firstTs, e.created, e.sinceIndex
 	r.cur = s
 	r.segs = append(r.segs, s)
@@ -349,7 +349,7 @@ func (r *recovery) enter(base, pos int64) error {
 		old.imu.Lock()
 		old.addTime()
 		old.imu.Unlock()
-		old.rolled = true
+		old.rolled.Store(true)
 		r.seals = append(r.seals, sealing{old, encodeSnapshot(&l.prod)})
 	}
 	s := newEmptySegment(l, base)

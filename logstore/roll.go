@@ -67,7 +67,7 @@ func (l *Log) roll(now int64) (*Segment, error) {
 	old.imu.Lock()
 	old.addTime()
 	old.imu.Unlock()
-	old.rolled = true
+	old.rolled.Store(true)
 	s.win.appends = old.win.appends // a hot log stays hot
 	l.dir.mapper.release(old)
 	segs := append(slices.Clone(*l.segs.Load()), s)

@@ -43,6 +43,10 @@ type Segment struct {
 	gone bool     // fmu; deleted: close at the last unpin, never reopen by name
 	used atomic.Bool
 
+	// rolled: no longer active, and never again once the log is published. It is
+	// set under log.mu when all that a roll writes to the segment is there.
+	rolled atomic.Bool
+
 	trimmed bool // mapper.work; the file has its final size
 	// reserved: blocks lie behind the file's size. Set before the segment is
 	// published.
@@ -62,7 +66,6 @@ type Segment struct {
 	firstTs    int64 // largest timestamp of the first batch; rolls go by it
 	created    int64 // ms; rolls go by it when firstTs is -1
 	sinceIndex int64 // bytes since the last index entry
-	rolled     bool  // no longer active
 	win        windows
 	sealed     atomic.Bool
 }

@@ -128,7 +128,7 @@ func TestRollAndIndexes(t *testing.T) {
 		})
 		for _, s := range *l.segs.Load() {
 			raw, err := readFile(o.fs(), s.path()+suffixSeal, 1<<20)
-			if !s.rolled {
+			if !s.rolled.Load() {
 				continue
 			}
 			if err != nil {
