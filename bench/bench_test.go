@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,9 +51,83 @@ func TestProduceVerified(t *testing.T) {
 	if consumed.Records != 1000 || consumed.Bytes != 100_000 {
 		t.Fatalf("consumed %+v", consumed)
 	}
+	heads, err := Consume(t.Context(), target, Read{Topic: "raw", Consumers: 2, Raw: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if heads.Records != 1000 || heads.Bytes <= 100_000 {
+		t.Fatalf("consumed by heads %+v", heads)
+	}
 	var text bytes.Buffer
 	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "acknowledges: in memory") {
 		t.Fatalf("the ack rule is not beside the figures (%v):\n%s", err, text.String())
+	}
+}
+
+// TestRawVerified has the kmsg client write and follow records that say who they
+// are, more than one to a batch, on fewer and on more partitions than clients.
+func TestRawVerified(t *testing.T) {
+	target := fake(t)
+	for _, l := range []Load{
+		{Topic: "few", Partitions: 2, Producers: 3, RawBatch: 1},
+		{Topic: "many", Partitions: 5, Producers: 2, RawBatch: 4, InFlight: 3},
+	} {
+		l.Raw, l.Verify, l.Records, l.RecordSize = true, true, 1200, 100
+		r, err := Produce(t.Context(), target, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (Verification{Read: 1200, Acked: 1200}); r.Verified == nil || *r.Verified != want {
+			t.Errorf("%s: produced: %+v", l.Topic, r.Verified)
+		}
+		r, err = EndToEnd(t.Context(), target, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (Verification{Read: 1200, Acked: 1200}); r.Verified == nil || *r.Verified != want || r.EndToEnd.Count != 1200 {
+			t.Errorf("%s: end to end: %+v, %+v", l.Topic, r.Verified, r.EndToEnd)
+		}
+	}
+}
+
+// TestCutBatch cuts batches at every length, and refuses what the raw client
+// cannot read.
+func TestCutBatch(t *testing.T) {
+	raw, at := encodeBatch(rand.New(rand.NewPCG(1, 2)), 3, 40, 1000)
+	binary.BigEndian.PutUint64(raw, 17)
+	for n := range raw {
+		if b, cut, err := cutBatch(raw[:n]); b != nil || cut != 0 || err != nil {
+			t.Fatalf("%d of %d bytes: %d, %v", n, len(raw), cut, err)
+		}
+	}
+	b, n, err := cutBatch(append(slices.Clone(raw), raw...))
+	if err != nil || n != len(raw) || b.first() != 17 || b.next() != 20 || b.records() != 3 {
+		t.Fatalf("%d bytes, offsets %d to %d, %d records, %v", n, b.first(), b.next(), b.records(), err)
+	}
+	var values [][]byte
+	if err := b.values(func(v []byte) { values = append(values, slices.Clone(v)) }); err != nil || len(values) != 3 ||
+		!bytes.Equal(values[2], raw[at[2]:at[2]+40]) {
+		t.Fatalf("%d values, %v", len(values), err)
+	}
+	change := func(at int, to byte) []byte {
+		c := slices.Clone(raw)
+		c[at] = to
+		return c
+	}
+	if _, _, err := cutBatch(change(16, 1)); err == nil {
+		t.Error("format 1 was read")
+	}
+	if _, _, err := cutBatch(change(8, 0xff)); err == nil {
+		t.Error("a batch of less than nothing was read")
+	}
+	if b, _, err := cutBatch(change(22, 1<<5)); err != nil || b.records() != 0 {
+		t.Errorf("a marker counts as %d records, %v", b.records(), err)
+	}
+	if b, _, _ := cutBatch(change(22, 4)); b.values(func([]byte) {}) == nil {
+		t.Error("a compressed batch was read")
+	}
+	if b, _, _ := cutBatch(change(61, 0xfe)); b.values(func([]byte) {}) == nil {
+		t.Error("a record beyond its batch was read")
 	}
 }
 
@@ -164,7 +239,7 @@ func TestPace(t *testing.T) {
 
 // TestBatch decodes what encodeBatch makes with kmsg.
 func TestBatch(t *testing.T) {
-	raw := encodeBatch(rand.New(rand.NewPCG(1, 2)), 7, 300, 1000)
+	raw, _ := encodeBatch(rand.New(rand.NewPCG(1, 2)), 7, 300, 1000)
 	var b kmsg.RecordBatch
 	if err := b.ReadFrom(raw); err != nil {
 		t.Fatal(err)

@@ -126,6 +126,7 @@ func Partitions(ctx context.Context, t Target, topic string, partitions int32, c
 	if partitions < 1 || clients < 1 || rounds < 1 || size < 1 {
 		return nil, nil, fmt.Errorf("bench: partitions %d, clients %d, rounds %d and size %d must all be at least 1", partitions, clients, rounds, size)
 	}
+	clients = min(clients, int(partitions))
 	if err := EnsureTopic(ctx, t, topic, partitions); err != nil {
 		return nil, nil, err
 	}
@@ -140,13 +141,13 @@ func Partitions(ctx context.Context, t Target, topic string, partitions int32, c
 			defer c.close()
 			w := &worker{r: r, hist: NewLatency()}
 			defer w.merge()
-			frames := rawFrames(topic, partitions, int32(k), int32(clients), size)
+			frames := newFrames(topic, partitions, int32(k), int32(clients), -1, 1, size)
 			resp := kmsg.NewPtrProduceResponse()
 			resp.Version = rawProduceVersion
 			for range n {
-				for _, frame := range frames {
+				for _, f := range frames {
 					due := time.Now()
-					err := c.appendOne(ctx, frame, resp)
+					err := c.appendOne(ctx, f.bytes, resp)
 					if err != nil && !errors.As(err, new(brokerError)) {
 						return err
 					}

@@ -15,7 +15,16 @@ type Read struct {
 	Consumers int           // default 1; each takes its share of the partitions
 	Records   int64         // 0: all that the topic holds at the start
 	MaxWait   time.Duration // default 5 s without a record ends the run
+	// Raw reads with the kmsg client, which looks at the heads of batches only;
+	// bytes are then those of the batches.
+	Raw bool
 }
+
+// What a consumer asks for at once.
+const (
+	fetchBytes          = 50 << 20
+	fetchPartitionBytes = 4 << 20
+)
 
 // Consume reads a topic from its start as fast as it can.
 func Consume(ctx context.Context, t Target, rd Read) (*Result, error) {
@@ -48,38 +57,36 @@ func Consume(ctx context.Context, t Target, rd Read) (*Result, error) {
 		if len(share) == 0 {
 			return nil
 		}
-		// Markers of transactions count towards the end, and are not records.
-		client, err := t.client(append(consumeFrom(rd.Topic, share, func(s span) int64 { return s.start }), kgo.KeepControlRecords())...)
+		// saw counts records up to before next; what lies between them and those
+		// before was compacted away.
+		saw := func(partition int32, next, records, bytes int64) {
+			r.records.Add(records)
+			r.bytes.Add(bytes)
+			if s := share[partition]; next > s.start && s.start < s.end {
+				left -= min(next, s.end) - s.start
+				s.start = min(next, s.end)
+				share[partition] = s
+			}
+		}
+		open := r.kgoReader
+		if rd.Raw {
+			open = r.rawReader
+		}
+		poll, done, err := open(ctx, rd, share, saw)
 		if err != nil {
 			return err
 		}
-		defer client.Close()
+		defer done()
 		for left > 0 && r.records.Load() < want {
 			pollCtx, cancel := context.WithTimeout(ctx, rd.MaxWait)
-			fetches := client.PollFetches(pollCtx)
+			err := poll(pollCtx)
 			cancel()
-			if err := fetches.Err(); err != nil {
-				if ctx.Err() == nil {
-					return fmt.Errorf("after %d of %d records: %w", r.records.Load(), want, err)
-				}
+			if ctx.Err() != nil {
 				return nil
 			}
-			var n, bytes int64
-			fetches.EachRecord(func(rec *kgo.Record) {
-				if !rec.Attrs.IsControl() {
-					n++
-					bytes += int64(len(rec.Key) + len(rec.Value))
-				}
-				// What lies between this record and the one before was compacted away.
-				if s := share[rec.Partition]; rec.Offset >= s.start && s.start < s.end {
-					next := min(rec.Offset+1, s.end)
-					left -= next - s.start
-					s.start = next
-					share[rec.Partition] = s
-				}
-			})
-			r.records.Add(n)
-			r.bytes.Add(bytes)
+			if err != nil {
+				return fmt.Errorf("after %d of %d records: %w", r.records.Load(), want, err)
+			}
 		}
 		return nil
 	})
@@ -87,8 +94,44 @@ func Consume(ctx context.Context, t Target, rd Read) (*Result, error) {
 		return nil, err
 	}
 	res := r.result("consume")
-	res.Load = fmt.Sprintf("kgo, %d consumers, topic %s", rd.Consumers, rd.Topic)
+	client := "kgo"
+	if rd.Raw {
+		client = "raw"
+	}
+	res.Load = fmt.Sprintf("%s, %d consumers, topic %s", client, rd.Consumers, rd.Topic)
 	return res, nil
+}
+
+// saw is told what a poll read of a partition: how far, how many records and
+// bytes.
+type saw func(partition int32, next, records, bytes int64)
+
+// kgoReader polls a kgo client.
+func (r *run) kgoReader(_ context.Context, rd Read, share map[int32]span, saw saw) (poll func(context.Context) error, done func(), err error) {
+	// Markers of transactions count towards the end, and are not records.
+	client, err := r.target.client(append(consumeFrom(rd.Topic, share, func(s span) int64 { return s.start }), kgo.KeepControlRecords())...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(ctx context.Context) error {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return err
+		}
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			var records, bytes int64
+			for _, rec := range p.Records {
+				if !rec.Attrs.IsControl() {
+					records++
+					bytes += int64(len(rec.Key) + len(rec.Value))
+				}
+			}
+			if n := len(p.Records); n > 0 {
+				saw(p.Partition, p.Records[n-1].Offset+1, records, bytes)
+			}
+		})
+		return nil
+	}, client.Close, nil
 }
 
 // span is the readable offsets of a partition, from start to before end.
@@ -100,7 +143,7 @@ func consumeFrom(topic string, held map[int32]span, from func(span) int64) []kgo
 	for p, s := range held {
 		parts[p] = kgo.NewOffset().At(from(s))
 	}
-	return []kgo.Opt{kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: parts}), kgo.FetchMaxBytes(50 << 20), kgo.FetchMaxPartitionBytes(4 << 20)}
+	return []kgo.Opt{kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: parts}), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(fetchPartitionBytes)}
 }
 
 // spans asks for the offsets of every partition of a topic.

@@ -7,9 +7,10 @@
 //
 //	options.go       the target, the load, the topic
 //	produce.go       produce with kgo; the run that all tools share
-//	produce_raw.go   produce with kmsg and encoded batches
+//	produce_raw.go   produce with kmsg; frame.go: the encoded requests that it sends
 //	raw.go           a connection that speaks kmsg; TLS and logins on it
 //	consume.go       consume; reading a verified run back
+//	consume_raw.go   consume with kmsg, by the heads of batches
 //	e2e.go           produce and consume at once
 //	drain.go         a backlog drained while producers go on
 //	transactions.go  whole transactions, one after the other

@@ -29,7 +29,11 @@ func Drain(ctx context.Context, t Target, l Load, backlog int64, most time.Durat
 	l.Warmup, l.Duration, l.Records = time.Millisecond, most+time.Minute, 0
 	p := newRun(t, l)
 	ended := make(chan error, 1)
-	go func() { ended <- p.all(producing, p.kgoProducer) }()
+	produce := p.kgoProducer
+	if l.Raw {
+		produce = p.rawProducer
+	}
+	go func() { ended <- p.all(producing, produce) }()
 	began := time.Now()
 	c, err := t.catchUp(ctx, l.Topic, most)
 	took := time.Since(began)

@@ -150,8 +150,6 @@ func (l Load) check() error {
 		return errors.New("bench: rate, records, duration, warmup, linger and transaction cannot be below 0")
 	case l.Verify && l.RecordSize < verifyBytes:
 		return fmt.Errorf("bench: verification needs records of at least %d bytes; --size is %d", verifyBytes, l.RecordSize)
-	case l.Verify && l.Raw:
-		return errors.New("bench: the raw client cannot verify; leave out --raw")
 	}
 	if _, err := Codec(l.Codec); err != nil {
 		return fmt.Errorf("bench: %w", err)

@@ -3,15 +3,14 @@ package bench
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // rawProducer is one connection that sends one pre-encoded batch per request to
-// one partition, with Load.InFlight requests under way. Its CPU cost is two
-// system calls per request.
+// its share of the partitions in turn, with Load.InFlight requests under way. Its
+// CPU cost is two system calls per request, and a checksum when it verifies.
 func (r *run) rawProducer(ctx context.Context, n int) error {
 	l := r.load
 	c, err := r.target.dial(ctx, "chronik-bench-raw")
@@ -27,8 +26,17 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 	if l.NoAcks {
 		acks = 0
 	}
-	records := encodeBatch(rand.New(rand.NewPCG(uint64(n), 2)), l.RawBatch, l.RecordSize, time.Now().UnixMilli())
-	frame := rawFrame(l.Topic, int32(n)%partitions, acks, records)
+	frames := newFrames(l.Topic, partitions, int32(n), int32(l.Producers), acks, l.RawBatch, l.RecordSize)
+	sequence, turn := uint64(0), 0
+	send := func(due time.Time) error {
+		f := frames[turn]
+		turn = (turn + 1) % len(frames)
+		if l.Verify {
+			f.stamp(uint32(n), sequence, due.UnixNano())
+		}
+		sequence += uint64(l.RawBatch)
+		return c.sendEncoded(f.bytes)
+	}
 
 	w := &worker{r: r, hist: NewLatency()}
 	defer w.merge()
@@ -40,7 +48,7 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 			if !ok || !r.take(batch) {
 				return nil
 			}
-			if err := c.sendEncoded(frame); err != nil {
+			if err := send(due); err != nil {
 				return fmt.Errorf("sending: %w", err)
 			}
 			w.done(due, time.Now(), batch, bytes, nil)
@@ -54,6 +62,7 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 		defer close(received)
 		resp := kmsg.NewPtrProduceResponse()
 		resp.Version = rawProduceVersion
+		answered := uint64(0)
 		for at := range due {
 			body, err := c.receiveBody(true)
 			now := time.Now()
@@ -67,6 +76,14 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 				return
 			}
 			w.done(at, now, batch, bytes, err)
+			if l.Verify && err == nil {
+				r.mu.Lock()
+				for k := range uint64(l.RawBatch) {
+					r.ledger.ack(uint32(n), answered+k)
+				}
+				r.mu.Unlock()
+			}
+			answered += uint64(l.RawBatch)
 			<-tokens
 		}
 	}()
@@ -88,7 +105,7 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 		}
 		// The time goes first, so that the receiver has it when the answer comes.
 		due <- at
-		if err := c.sendEncoded(frame); err != nil {
+		if err := send(at); err != nil {
 			failed = fmt.Errorf("sending: %w", err)
 			break
 		}
@@ -101,33 +118,6 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 		failed = err
 	}
 	return failed
-}
-
-// rawProduceVersion names topics by name and is known to every broker of the
-// last years.
-const rawProduceVersion = 9
-
-// rawFrame encodes a Produce request of one partition.
-func rawFrame(topic string, partition int32, acks int16, records []byte) []byte {
-	req := kmsg.NewProduceRequest()
-	req.Version, req.Acks, req.TimeoutMillis = rawProduceVersion, acks, 30000
-	t := kmsg.NewProduceRequestTopic()
-	t.Topic = topic
-	p := kmsg.NewProduceRequestTopicPartition()
-	p.Partition, p.Records = partition, records
-	t.Partitions = append(t.Partitions, p)
-	req.Topics = append(req.Topics, t)
-	return kmsg.NewRequestFormatter(kmsg.FormatterClientID("chronik-bench-raw")).AppendRequest(nil, &req, 0)
-}
-
-// rawFrames encodes one record for every partition that is client k's of n.
-func rawFrames(topic string, partitions, k, n int32, size int) [][]byte {
-	records := encodeBatch(rand.New(rand.NewPCG(uint64(k), 3)), 1, size, time.Now().UnixMilli())
-	var frames [][]byte
-	for p := k; p < partitions; p += n {
-		frames = append(frames, rawFrame(topic, p, -1, records))
-	}
-	return frames
 }
 
 // brokerError is Kafka's error code of an answer.

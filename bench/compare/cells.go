@@ -87,6 +87,31 @@ func produceCell(key, title string, columns []column, l bench.Load, peers ...str
 		}}
 }
 
+// consumeCell reads a topic that was filled once.
+func consumeCell(key, title string, rd bench.Read) cell {
+	rd.Topic = key
+	return cell{key: key, title: title, columns: []column{colRate, colMB, colCPU}, peers: []string{"kafka", "commit", "os"}, topicless: true,
+		prepare: func(ctx context.Context, o *Options, t bench.Target) error { return fill(ctx, o, t, rd.Topic) },
+		run: func(ctx context.Context, i *instance, _ string) ([]sample, error) {
+			return one(bench.Consume(ctx, i.target(), rd))
+		}}
+}
+
+// openCell is an open loop of 10,000 records/s that a consumer follows.
+func openCell(key, title string, l bench.Load) cell {
+	return cell{key: key, title: title, peers: []string{"kafka", "commit", "os"},
+		columns: []column{colP50, colP99, colP999, {"e2e50", "end to end p50 ms", 2}, {"e2e99", "end to end p99 ms", 2}, colCores},
+		run: func(ctx context.Context, i *instance, topic string) ([]sample, error) {
+			if err := prime(ctx, i.target(), topic, 6); err != nil {
+				return nil, err
+			}
+			l := l
+			l.Topic, l.Producers, l.Rate, l.RecordSize, l.Partitions = topic, 2, 10_000, 1024, 6
+			l.Duration, l.Warmup = i.o.Duration, i.o.warmup()
+			return one(bench.EndToEnd(ctx, i.target(), l))
+		}}
+}
+
 // warmup of a run: its clients connect, its topic's files are there.
 func (o *Options) warmup() time.Duration { return min(o.Duration/5, time.Second) }
 
@@ -106,22 +131,11 @@ func cells() []cell {
 			bench.Load{Raw: true, Producers: 6, InFlight: 5, RawBatch: 127, Partitions: 6, RecordSize: 1000}, "kafka", "kafka-fsync", "commit", "os"),
 		produceCell("bulk16", "Bulk: 1 KiB records in batches of 15 KiB, the same", bulk,
 			bench.Load{Raw: true, Producers: 6, InFlight: 5, RawBatch: 15, Partitions: 6, RecordSize: 1000}, "kafka", "kafka-fsync", "commit", "os"),
-		{key: "consume", title: "Consume from the start, 1 KiB records, one kgo consumer (the client is the bound)", columns: []column{colRate, colMB, colCPU},
-			peers: []string{"kafka", "commit", "os"}, topicless: true,
-			prepare: func(ctx context.Context, o *Options, t bench.Target) error { return fill(ctx, o, t, "consume") },
-			run: func(ctx context.Context, i *instance, _ string) ([]sample, error) {
-				return one(bench.Consume(ctx, i.target(), bench.Read{Topic: "consume"}))
-			}},
-		{key: "open10k", title: "10,000 records/s of 1 KiB (open loop), linger 0, 2 kgo producers and a consumer, 6 partitions",
-			columns: []column{colP50, colP99, colP999, {"e2e50", "end to end p50 ms", 2}, {"e2e99", "end to end p99 ms", 2}, colCores},
-			peers:   []string{"kafka", "commit", "os"},
-			run: func(ctx context.Context, i *instance, topic string) ([]sample, error) {
-				if err := prime(ctx, i.target(), topic, 6); err != nil {
-					return nil, err
-				}
-				return one(bench.EndToEnd(ctx, i.target(), bench.Load{Topic: topic, Producers: 2, Rate: 10_000, RecordSize: 1024,
-					Partitions: 6, Duration: i.o.Duration, Warmup: i.o.warmup()}))
-			}},
+		consumeCell("consume", "Consume from the start, 1 KiB records, one kgo consumer (the client is the bound)", bench.Read{}),
+		consumeCell("consume-raw", "Consume from the start, 1 KiB records in batches of 100, one kmsg consumer that reads the batches' heads", bench.Read{Raw: true}),
+		openCell("open10k", "10,000 records/s of 1 KiB (open loop), linger 0, 2 kgo producers and a consumer, 6 partitions", bench.Load{}),
+		openCell("open10k-raw", "10,000 records/s of 1 KiB (open loop), a request each, 2 kmsg producers with 5 in flight and a kmsg consumer, 6 partitions",
+			bench.Load{Raw: true, InFlight: 5}),
 		{key: "partitions", title: "1,000 partitions, 4 clients, one record of 1 KiB per request to each in turn", rounds: 2, extra: 2 * time.Minute,
 			peers:   []string{"kafka", "commit", "os"},
 			columns: []column{colRate, colP50, colP99, colMax, colCPU}, parts: []string{"the first append to each", "later ones"},

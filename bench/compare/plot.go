@@ -50,7 +50,7 @@ func (rep *Report) latencySVG() string {
 	const width, height, left, top = 360.0, 240.0, 50.0, 50.0
 	var shown []*Outcome
 	for _, c := range rep.Cells {
-		if c.Key == "one" || c.Key == "thirtytwo" || c.Key == "open10k" {
+		if c.Key == "one" || c.Key == "thirtytwo" || c.Key == "open10k-raw" {
 			shown = append(shown, c)
 		}
 	}
@@ -62,7 +62,7 @@ func (rep *Report) latencySVG() string {
 	y := func(ms float64) float64 { return height - (math.Log10(max(ms, 0.05))-math.Log10(0.05))/4.3*height } // to 1,000 ms
 	for n, c := range shown {
 		x0 := left + float64(n)*(width+left)
-		title := map[string]string{"one": "one producer, 1 in flight", "thirtytwo": "32 producers, 1 in flight each", "open10k": "10,000 records/s, ack"}[c.Key]
+		title := map[string]string{"one": "one producer, 1 in flight", "thirtytwo": "32 producers, 1 in flight each", "open10k-raw": "10,000 records/s (kmsg), ack"}[c.Key]
 		s.text(x0, top-8, "start", title+" (ms)")
 		for _, ms := range []float64{0.1, 1, 10, 100, 1000} {
 			s.line(x0, top+y(ms), x0+width, top+y(ms), "#ddd")
@@ -112,7 +112,7 @@ func (rep *Report) throughputSVG() string {
 	var shown []*Outcome
 	for _, c := range rep.Cells {
 		switch c.Key {
-		case "one", "thirtytwo", "bulk128", "bulk16", "consume", "partitions-1", "partitions-2":
+		case "one", "thirtytwo", "bulk128", "bulk16", "consume-raw", "partitions-1", "partitions-2":
 			shown = append(shown, c)
 		}
 	}
@@ -123,7 +123,7 @@ func (rep *Report) throughputSVG() string {
 	for n, c := range shown {
 		y0 := 34 + float64(n)*group
 		title := map[string]string{"one": "1 producer, 1 in flight", "thirtytwo": "32 producers, 1 in flight", "bulk128": "bulk, 127 KiB batches",
-			"bulk16": "bulk, 15 KiB batches", "consume": "consume", "partitions-1": "1,000 partitions, first", "partitions-2": "1,000 partitions, later"}[c.Key]
+			"bulk16": "bulk, 15 KiB batches", "consume-raw": "consume (kmsg)", "partitions-1": "1,000 partitions, first", "partitions-2": "1,000 partitions, later"}[c.Key]
 		s.text(left-8, y0+group/2-4, "end", title)
 		best := 0.0
 		for _, p := range rep.Peers {

@@ -82,7 +82,7 @@ func (rep *Report) Summary(figures string, plots bool) string {
 // headline are the columns of a cell that a summary shows.
 var headline = map[string]map[string]bool{
 	"start": {"ready": true, "rss": true}, "one": {"p50": true, "p99": true}, "thirtytwo": {"rate": true}, "bulk128": {"mb": true}, "bulk16": {"mb": true},
-	"consume": {"mb": true}, "open10k": {"p99": true, "e2e99": true}, "partitions-1": {"rate": true, "max": true}, "partitions-2": {"rate": true},
+	"consume": {"mb": true}, "consume-raw": {"mb": true, "cpu": true}, "open10k": {"p99": true, "e2e99": true}, "open10k-raw": {"p99": true, "e2e99": true, "cores": true}, "partitions-1": {"rate": true, "max": true}, "partitions-2": {"rate": true},
 	"connections": {"grown": true}, "commits": {"rate": true}, "transactions": {"rate": true, "p99": true}, "rebalance": {"ms": true},
 	"keyed50": {"p999": true}, "keyed400": {"p999": true}, "sixteen": {"rate": true}, "drain": {"seconds": true, "p99": true},
 	"ssl-produce": {"mb": true, "cpu": true}, "ssl-thirtytwo": {"rate": true}, "ssl-consume": {"mb": true, "cpu": true}, "tls": {"rate": true}, "scram": {"rate": true},

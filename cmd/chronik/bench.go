@@ -80,6 +80,8 @@ func loadFlags(cmd *cobra.Command, l *bench.Load, acks *int) {
 	p.IntVar(&l.Transaction, "transaction", 0, "records per transaction (0: none)")
 	p.StringVar(&l.Codec, "codec", "none", "none, gzip, snappy, lz4 or zstd")
 	p.StringVar(&l.Keys, "keys", "none", "none, round-robin or random")
+	p.BoolVar(&l.Raw, "raw", false, "use the plain kmsg client with pre-encoded batches")
+	p.IntVar(&l.RawBatch, "raw-batch", 1, "records per batch of --raw")
 }
 
 func newBenchProduceCommand(f *benchFlags) *cobra.Command {
@@ -94,8 +96,6 @@ func newBenchProduceCommand(f *benchFlags) *cobra.Command {
 		},
 	}
 	loadFlags(cmd, &l, &acks)
-	cmd.Flags().BoolVar(&l.Raw, "raw", false, "use the plain kmsg client with pre-encoded batches")
-	cmd.Flags().IntVar(&l.RawBatch, "raw-batch", 1, "records per batch of --raw")
 	cmd.Flags().BoolVar(&l.Verify, "verify", false, "read everything back: lost, duplicated, reordered or damaged records exit 1")
 	return cmd
 }
@@ -128,6 +128,7 @@ func newBenchConsumeCommand(f *benchFlags) *cobra.Command {
 	p.StringVarP(&rd.Topic, "topic", "t", "chronik-bench", "topic")
 	p.IntVar(&rd.Consumers, "consumers", 1, "clients, each with its share of the partitions")
 	p.Int64Var(&rd.Records, "records", 0, "end after this many (0: what the topic holds at the start)")
+	p.BoolVar(&rd.Raw, "raw", false, "use the plain kmsg client, which looks at the heads of batches only")
 	p.DurationVar(&rd.MaxWait, "max-wait", 5*time.Second, "give up after so long without a record")
 	return cmd
 }
