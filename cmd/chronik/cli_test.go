@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,8 +107,13 @@ func TestMistakes(t *testing.T) {
 		{"This server does not host this topic-partition.", []string{"topic", "alter", "none", "--partitions", "5"}},
 		{"Topic already has 1 partition(s).", []string{"topic", "alter", "ev", "--partitions", "1"}},
 		{"did you mean retention.ms", []string{"topic", "alter", "ev", "-c", "retentoin.ms=5"}},
-		{`"%q" is none of %t`, []string{"consume", "ev", "-n", "1", "-f", "%v %q"}},
-		{`"%k{" is none of %t`, []string{"consume", "ev", "-n", "1", "-f", "%k{hex}"}},
+		{`-f, --format: "%v %q" cannot be read`, []string{"consume", "ev", "-n", "1", "-f", "%v %q"}},
+		{`-f, --format: "%k{hax}" cannot be read`, []string{"consume", "ev", "-n", "1", "-f", "%k{hax}"}},
+		{`-f, --format: "%v %q" cannot be read`, []string{"produce", "ev", "-f", "%v %q"}},
+		{`-f, --format: "%" cannot be read`, []string{"produce", "ev", "-o", "%"}},
+		{`--format and --key-separator exclude each other`, []string{"produce", "ev", "-f", "%v", "-K", ":"}},
+		{`-H, --header: "alone" is not key=value`, []string{"produce", "ev", "-H", "alone"}},
+		{`--acks "most" is not all, 1 or 0`, []string{"produce", "ev", "--acks", "most"}},
 		{"-o, --from: \"middle\" is not start, end", []string{"consume", "ev", "-n", "1", "-o", "middle"}},
 	} {
 		out, err := c.try("", m.args...)
@@ -173,10 +179,6 @@ func TestConsumeCommand(t *testing.T) {
 			t.Errorf("--from %q is taken", from)
 		}
 	}
-	r := &kgo.Record{Topic: "ev", Timestamp: time.UnixMilli(1500), Key: []byte("k"), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
-	if got := formatRecord("%k %h %d %T%%", r); got != "k h=v 1500 1970-01-01T00:00:01.5Z%" {
-		t.Errorf("format: %q", got)
-	}
 }
 
 // TestDoctorCommand finds a broker that can be reached, and one that cannot.
@@ -200,4 +202,107 @@ func TestDoctorCommand(t *testing.T) {
 	if got, err := gone.try("", "doctor"); err == nil || !strings.Contains(got, "WRONG") {
 		t.Errorf("doctor without a broker: %v\n%s", err, got)
 	}
+}
+
+// TestProduceFormats writes records as --format and the flags beside it say,
+// and reads them back.
+func TestProduceFormats(t *testing.T) {
+	c := newCLI(t)
+	for i, m := range []struct {
+		in   string
+		args []string
+		want string // as %p %k %v %h of each record, nil as -
+	}{
+		{"a\nb\n", []string{"-k", "all"}, "0 all a |0 all b |"},
+		{"a:b\n:c\nd\n", []string{"-K", ":"}, "0 a b |0  c |0 - d |"},
+		{"a:b\nd\n", []string{"-K", ":", "-k", "other"}, "0 a b |0 other d |"},
+		{"x\n", []string{"-H", "a=1", "-H", "b=2=3"}, "0 - x a=1,b=2=3|"},
+		{"k\n\n", []string{"-k", "key", "-Z"}, "0 key k |0 key - |"},
+		{"k\n\n", []string{"-k", "key"}, "0 key k |0 key  |"},
+		{"k1 v1\nk2 v2\n", []string{"-f", `%k %v\n`}, "0 k1 v1 |0 k2 v2 |"},
+		{"6162=636465\n", []string{"-f", `%k{hex}=%v{hex}\n`}, "0 ab cde |"},
+		{"YWI=,2\n", []string{"-f", `%v{base64},%p\n`}, "2 - ab |"},
+		{"00000003abc00000001d", []string{"-f", `%V{hex32}%v`}, "0 - abc |0 - d |"},
+		{"k v 2 a=1 b=22 \n", []string{"-f", `%k %v %H %h{%k=%v }\n`, "-H", "last=3"}, "0 k v a=1,b=22,last=3|"},
+		{"x\n", []string{"-p", "1", "--acks", "1"}, "1 - x |"},
+	} {
+		topic := fmt.Sprint("t", i)
+		c.run("", "topic", "create", topic, "-p", "3")
+		args := append([]string{"produce", topic}, m.args...)
+		if !slices.Contains(m.args, "-p") && !strings.Contains(strings.Join(m.args, " "), "%p") {
+			args = append(args, "-p", "0")
+		}
+		if told := c.run(m.in, append(args, "-o", `%t %p %o\n`)...); !strings.HasPrefix(told, topic+" ") || strings.Count(told, "\n") != strings.Count(m.want, "|")+1 {
+			t.Errorf("%q: it tells %q", m.args, told)
+		}
+		if plain := records(t, c, topic); plain != m.want {
+			t.Errorf("%q with %q: the topic has %q, want %q", m.args, m.in, plain, m.want)
+		}
+	}
+}
+
+// TestConsumeFormats holds verbs against a record.
+func TestConsumeFormats(t *testing.T) {
+	r := &kgo.Record{Topic: "t", Key: []byte("k\xff"), Value: []byte("value"), Partition: 3, Offset: 9, LeaderEpoch: 2,
+		Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}, {Key: "i"}}, Timestamp: time.UnixMilli(1500)}
+	for format, want := range map[string]string{
+		`%v\n`:                  "value\n",
+		`%k{hex} %v{base64}`:    "6bff dmFsdWU=",
+		`%t/%p/%o/%e\t%K %V %H`: "t/3/9/2\t2 5 2",
+		`%h`:                    "h=v,i=",
+		`%h;%h{%k:%v;}`:         "h=v,i=;h:v;i:;",
+		`%d %T`:                 "1500 1970-01-01T00:00:01.5Z",
+		`%d{go[2006-01-02]}%%`:  "1970-01-01%",
+		`%T%h`:                  "1970-01-01T00:00:01.5Zh=v,i=",
+		`%h{%k}%{%h%}`:          "hi{h=v,i=}",
+		`%V{big32}`:             "\x00\x00\x00\x05",
+		`%T{hex8}`:              "01",
+		`\x41\\`:                `A\`,
+		``:                      "",
+		`%i%h%v`:                "1h=v,i=value",
+	} {
+		f, err := parseFormat(format)
+		if err != nil {
+			t.Errorf("%s: %v", format, err)
+			continue
+		}
+		if got := string(f.append(nil, r)); got != want {
+			t.Errorf("%s gives %q, want %q", format, got, want)
+		}
+	}
+	for _, bad := range []string{"%", "%q", "%k{", "%k{hax}", "%h{", "%v %", `%h{%q}`, `\q`} {
+		if _, err := parseFormat(bad); err == nil || !strings.Contains(err.Error(), "-f, --format") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// records is a topic's records as the tests write them down: %p %k %v %h of
+// each, nil as -.
+func records(t *testing.T, c *cli, topic string) string {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.addr), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	left := strings.Count(c.run("", "consume", topic, "-e", "-f", "|"), "|")
+	var out strings.Builder
+	text := func(b []byte) string {
+		if b == nil {
+			return "-"
+		}
+		return string(b)
+	}
+	for left > 0 {
+		fetches := cl.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			left--
+			fmt.Fprintf(&out, "%d %s %s %s|", r.Partition, text(r.Key), text(r.Value), appendHeaders(nil, r))
+		})
+	}
+	return out.String()
 }

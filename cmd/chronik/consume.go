@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -30,7 +28,7 @@ func newConsumeCommand() *cobra.Command {
 	cmd.Flags().Int64VarP(&c.count, "count", "n", 0, "end after this many records (0: never)")
 	cmd.Flags().BoolVarP(&c.exit, "exit", "e", false, "end where the topic ended when the command began")
 	cmd.Flags().BoolVar(&c.committed, "committed", false, "read only what transactions have committed")
-	cmd.Flags().StringVarP(&c.format, "format", "f", "%v\n", `how to print: %t topic, %p partition, %o offset, %k key, %v value, %h headers, %d time in ms, %T time as text, \n, \t`)
+	cmd.Flags().StringVarP(&c.format, "format", "f", "%v\n", `how to print: `+formatVerbs+`, %T time as text, %i count`)
 	return cmd
 }
 
@@ -47,7 +45,8 @@ func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkFormat(c.format); err != nil {
+	format, err := parseFormat(c.format)
+	if err != nil {
 		return err
 	}
 	if c.group != "" && len(c.partitions) > 0 {
@@ -93,7 +92,7 @@ func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
 		}
 	}
 	out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
-	err = c.loop(ctx, cl, out, left)
+	err = c.loop(ctx, cl, out, format, left)
 	err = errors.Join(err, out.Flush())
 	if c.group != "" {
 		err = errors.Join(err, cl.CommitMarkedOffsets(context.WithoutCancel(ctx)))
@@ -152,8 +151,9 @@ func (c *consume) ends(ctx context.Context, cl *kgo.Client, topic string) (map[i
 	return left, nil
 }
 
-func (c *consume) loop(ctx context.Context, cl *kgo.Client, out *bufio.Writer, left map[int32]int64) error {
+func (c *consume) loop(ctx context.Context, cl *kgo.Client, out *bufio.Writer, format *recordFormat, left map[int32]int64) error {
 	var n int64
+	var line []byte
 	for !c.exit || len(left) > 0 {
 		fetches := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
@@ -164,7 +164,8 @@ func (c *consume) loop(ctx context.Context, cl *kgo.Client, out *bufio.Writer, l
 		}
 		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
-			if _, err := out.WriteString(formatRecord(c.format, r)); err != nil {
+			line = format.append(line[:0], r)
+			if _, err := out.Write(line); err != nil {
 				return fmt.Errorf("write the record: %w", err)
 			}
 			cl.MarkCommitRecords(r)
@@ -199,32 +200,4 @@ func offsetOf(s string) (kgo.Offset, error) {
 		return kgo.NewOffset().AtEnd().Relative(at), nil
 	}
 	return kgo.NewOffset().At(at), nil
-}
-
-// formatRecord fills a format's verbs.
-// checkFormat refuses what formatRecord would print as it stands.
-func checkFormat(format string) error {
-	for rest := format; ; {
-		_, after, found := strings.Cut(rest, "%")
-		if !found {
-			return nil
-		}
-		if after == "" || !strings.Contains("tpokvhdT%", after[:1]) || strings.HasPrefix(after[1:], "{") {
-			return fmt.Errorf("-f, --format: %q is none of %%t, %%p, %%o, %%k, %%v, %%h, %%d, %%T and %%%%", "%"+after[:min(len(after), 2)])
-		}
-		rest = after[1:]
-	}
-}
-
-func formatRecord(format string, r *kgo.Record) string {
-	headers := func() string {
-		list := make([]string, len(r.Headers))
-		for i, h := range r.Headers {
-			list[i] = h.Key + "=" + string(h.Value)
-		}
-		return strings.Join(list, ",")
-	}
-	return strings.NewReplacer("%t", r.Topic, "%p", fmt.Sprint(r.Partition), "%o", fmt.Sprint(r.Offset),
-		"%k", string(r.Key), "%v", string(r.Value), "%h", headers(), "%d", fmt.Sprint(r.Timestamp.UnixMilli()), "%T", r.Timestamp.UTC().Format(time.RFC3339Nano),
-		`\n`, "\n", `\t`, "\t", "%%", "%").Replace(format)
 }
