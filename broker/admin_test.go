@@ -57,7 +57,7 @@ func TestCreateTopics(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			req := kmsg.NewPtrCreateTopicsRequest()
-			req.Version, req.TimeoutMillis, req.Topics = 7, 5000, []kmsg.CreateTopicsRequestTopic{c.topic}
+			req.Version, req.TimeoutMillis, req.Topics = 7, 60_000, []kmsg.CreateTopicsRequestTopic{c.topic}
 			// What is only validated gets the same answer and leaves no topic.
 			req.ValidateOnly = true
 			if got := ask[*kmsg.CreateTopicsResponse](w, req).Topics[0]; got.ErrorCode != c.want {
@@ -379,7 +379,7 @@ func TestDeleteRecords(t *testing.T) {
 		code        int16
 	}{{4, 4, 0}, {2, 4, 0}, {99, -1, errOffsetOutOfRange}, {-1, 10, 0}} {
 		req := kmsg.NewPtrDeleteRecordsRequest()
-		req.Version, req.TimeoutMillis = 2, 5000
+		req.Version, req.TimeoutMillis = 2, 60_000
 		req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: "t", Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: c.before}}}}
 		if p := ask[*kmsg.DeleteRecordsResponse](w, req).Topics[0].Partitions[0]; p.ErrorCode != c.code || p.LowWatermark != c.low {
 			t.Errorf("before %d: code %d, low %d; want %d, %d", c.before, p.ErrorCode, p.LowWatermark, c.code, c.low)

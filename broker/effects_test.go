@@ -283,7 +283,7 @@ func TestCordonedDirectories(t *testing.T) {
 		t.Fatalf("cordoned.log.dirs=*: %d", got.ErrorCode)
 	}
 	req := kmsg.NewPtrCreateTopicsRequest()
-	req.Version, req.TimeoutMillis = 7, 5000
+	req.Version, req.TimeoutMillis = 7, 60_000
 	one := kmsg.NewCreateTopicsRequestTopic()
 	one.Topic, one.NumPartitions, one.ReplicationFactor = "nowhere", 1, 1
 	req.Topics = append(req.Topics, one)

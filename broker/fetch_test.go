@@ -82,7 +82,7 @@ func TestLongPoll(t *testing.T) {
 	id = w.send(req)
 	parked(t, b, 1)
 	del := kmsg.NewPtrDeleteTopicsRequest()
-	del.Version, del.TopicNames, del.TimeoutMillis = 3, []string{"t"}, 5000
+	del.Version, del.TopicNames, del.TimeoutMillis = 3, []string{"t"}, 60_000
 	if resp := ask[*kmsg.DeleteTopicsResponse](p, del); resp.Topics[0].ErrorCode != 0 {
 		t.Fatalf("delete: %d", resp.Topics[0].ErrorCode)
 	}

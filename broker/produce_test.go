@@ -35,7 +35,7 @@ func batchOf(t testing.TB, codec compress.Codec, n int) []byte {
 // produceOf is a Produce request of one batch.
 func produceOf(version int16, topic string, id [16]byte, acks int16, records []byte) *kmsg.ProduceRequest {
 	req := kmsg.NewPtrProduceRequest()
-	req.Version, req.Acks, req.TimeoutMillis = version, acks, 5000
+	req.Version, req.Acks, req.TimeoutMillis = version, acks, 60_000
 	part := kmsg.NewProduceRequestTopicPartition()
 	part.Records = records
 	top := kmsg.NewProduceRequestTopic()

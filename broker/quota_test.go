@@ -48,7 +48,7 @@ func alterQuota(t testing.TB, adm *kadm.Client, op kadm.AlterClientQuotaOp, enti
 func produceRequest(t testing.TB, topic string, n int) *kmsg.ProduceRequest {
 	t.Helper()
 	req := kmsg.NewPtrProduceRequest()
-	req.Version, req.Acks, req.TimeoutMillis = 9, 1, 10000
+	req.Version, req.Acks, req.TimeoutMillis = 9, 1, 60_000
 	rt := kmsg.NewProduceRequestTopic()
 	rt.Topic = topic
 	rp := kmsg.NewProduceRequestTopicPartition()
@@ -119,7 +119,7 @@ func TestQuotas(t *testing.T) {
 		setQuota(t, adm, "controller_mutation_rate", 1, "user", "ANONYMOUS")
 		create := func(version int16, topic string) *kmsg.CreateTopicsResponse {
 			req := kmsg.NewPtrCreateTopicsRequest()
-			req.Version, req.TimeoutMillis = version, 10000
+			req.Version, req.TimeoutMillis = version, 60_000
 			one := kmsg.NewCreateTopicsRequestTopic()
 			one.Topic, one.NumPartitions, one.ReplicationFactor = topic, 20, 1
 			req.Topics = append(req.Topics, one)

@@ -282,7 +282,7 @@ func TestTransactionTopicDeleted(t *testing.T) {
 		t.Fatalf("Produce: %d", got[0])
 	}
 	req := kmsg.NewPtrDeleteTopicsRequest()
-	req.Version, req.TimeoutMillis, req.TopicNames = 5, 5000, []string{"t"}
+	req.Version, req.TimeoutMillis, req.TopicNames = 5, 60_000, []string{"t"}
 	if got := ask[*kmsg.DeleteTopicsResponse](c.wire, req).Topics[0].ErrorCode; got != errNone {
 		t.Fatalf("DeleteTopics: %d", got)
 	}
