@@ -20,95 +20,109 @@ var txnOffsetCommitAPI = api{
 }
 
 func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Response {
-	resp := r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-	all := func(code errCode) kmsg.Response {
-		resp.Topics = nil
-		for _, t := range r.Topics {
-			resp.Topics = append(resp.Topics, txnOffsetTopic(t, func(int32) errCode { return code }))
-		}
-		return resp
-	}
+	c := &txnOffsets{rq: rq, r: r, asked: r.Topics, codes: map[txn.Partition]errCode{}}
 	switch {
 	case !rq.authorize(auth.OpWrite, auth.ResTxnID, []byte(r.TransactionalID)):
-		return all(errTransactionalAuthorization)
+		return c.answer(errTransactionalAuthorization)
 	case !rq.mayGroup(auth.OpRead, r.Group):
-		return all(errGroupAuthorization)
+		return c.answer(errGroupAuthorization)
 	}
 	b := rq.s.b
 	if err := b.ensureOffsetsTopic(); err != nil {
-		return all(errCoordinatorNotAvailable)
+		return c.answer(errCoordinatorNotAvailable)
 	}
 	part, ok := b.offsetsPartition(r.Group)
 	groups := b.groups.Load()
 	if !ok || groups == nil {
-		return all(errCoordinatorNotAvailable)
+		return c.answer(errCoordinatorNotAvailable)
 	}
-	// What is refused here is not shown to the coordinator; its answer and the
-	// refusals are put together in the order of the request.
-	asked := r.Topics
-	refused := map[txn.Partition]errCode{}
-	r.Topics = nil
-	for _, t := range asked {
-		denied := !rq.mayTopic(auth.OpRead, t.Topic)
+	if c.sift(); len(r.Topics) == 0 {
+		return c.answer(errNone)
+	}
+	log := b.logOf(part.Topic, part.Partition)
+	if log == nil {
+		return c.answer(errCoordinatorNotAvailable)
+	}
+	c.enlist(part, log, func(guard logstore.Guard) {
+		groups.TxnOffsetCommit(r, guard, func(got *kmsg.TxnOffsetCommitResponse) {
+			for _, t := range got.Topics {
+				for _, p := range t.Partitions {
+					c.codes[txn.Partition{Topic: t.Topic, Partition: p.Partition}] = p.ErrorCode
+				}
+			}
+			rq.reply(c.answer(errNone))
+		})
+	})
+	return nil
+}
+
+// txnOffsets is a TxnOffsetCommit on its way. What is refused here is not shown to
+// the coordinator; its answer and the refusals are put together in the order of the
+// request. For one goroutine at a time, as the request goes from one to the next.
+type txnOffsets struct {
+	rq    *request
+	r     *kmsg.TxnOffsetCommitRequest // its topics are those that the coordinator sees
+	asked []kmsg.TxnOffsetCommitRequestTopic
+	codes map[txn.Partition]errCode // of the partitions whose answer is known
+}
+
+// sift leaves in the request what the client may commit and there is.
+func (c *txnOffsets) sift() {
+	c.r.Topics = nil
+	for _, t := range c.asked {
+		denied := !c.rq.mayTopic(auth.OpRead, t.Topic)
 		allowed := t
 		allowed.Partitions = nil
 		for _, p := range t.Partitions {
 			name := txn.Partition{Topic: t.Topic, Partition: p.Partition}
 			switch {
 			case denied:
-				refused[name] = errTopicAuthorization
-			case b.logOf(t.Topic, p.Partition) == nil:
-				refused[name] = errUnknownTopicOrPartition
+				c.codes[name] = errTopicAuthorization
+			case c.rq.s.b.logOf(t.Topic, p.Partition) == nil:
+				c.codes[name] = errUnknownTopicOrPartition
 			default:
 				allowed.Partitions = append(allowed.Partitions, p)
 			}
 		}
 		if len(allowed.Partitions) > 0 {
-			r.Topics = append(r.Topics, allowed)
+			c.r.Topics = append(c.r.Topics, allowed)
 		}
 	}
-	finish := func(from *kmsg.TxnOffsetCommitResponse, code errCode) {
-		codes := refused
-		if from != nil {
-			for _, t := range from.Topics {
-				for _, p := range t.Partitions {
-					codes[txn.Partition{Topic: t.Topic, Partition: p.Partition}] = p.ErrorCode
-				}
+}
+
+// answer is the answer, with code for the partitions whose own is not known.
+func (c *txnOffsets) answer(code errCode) kmsg.Response {
+	resp := c.r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+	for _, t := range c.asked {
+		resp.Topics = append(resp.Topics, txnOffsetTopic(t, func(p int32) errCode {
+			if known, ok := c.codes[txn.Partition{Topic: t.Topic, Partition: p}]; ok {
+				return known
 			}
-		}
-		for _, t := range asked {
-			resp.Topics = append(resp.Topics, txnOffsetTopic(t, func(p int32) errCode {
-				if c, ok := codes[txn.Partition{Topic: t.Topic, Partition: p}]; ok {
-					return c
-				}
-				return code
-			}))
-		}
-		rq.reply(resp)
+			return code
+		}))
 	}
-	if len(r.Topics) == 0 {
-		finish(nil, errNone)
-		return nil
-	}
-	log := b.logOf(part.Topic, part.Partition)
-	if log == nil {
-		return all(errCoordinatorNotAvailable)
-	}
-	verify := b.cluster.BrokerBool("transaction.partition.verification.enable")
+	return resp
+}
+
+// enlist has the transaction's coordinator say that the group's partition is in the
+// transaction, or add it, and calls commit with a guard of the partition's log that
+// was taken when it did; where it refuses, that is the answer.
+func (c *txnOffsets) enlist(part txn.Partition, log *logstore.Log, commit func(logstore.Guard)) {
+	r, b := c.r, c.rq.s.b
 	guard := logstore.Unguarded
 	take := func() (err error) {
-		guard, _, err = log.Guard(r.ProducerID, r.ProducerEpoch, record.NoSequence, rq.received.UnixMilli())
+		guard, _, err = log.Guard(r.ProducerID, r.ProducerEpoch, record.NoSequence, c.rq.received.UnixMilli())
 		return err
 	}
-	commit := func(code int16) {
-		if code == errProducerFenced {
-			code = errInvalidProducerEpoch // as on Produce (AddPartitionsToTxnManager)
+	told := func(code errCode) {
+		switch code {
+		case errNone:
+			commit(guard)
+		case errProducerFenced:
+			c.rq.reply(c.answer(errInvalidProducerEpoch)) // as on Produce (AddPartitionsToTxnManager)
+		default:
+			c.rq.reply(c.answer(code))
 		}
-		if code != errNone {
-			finish(nil, code)
-			return
-		}
-		groups.TxnOffsetCommit(r, guard, func(got *kmsg.TxnOffsetCommitResponse) { finish(got, errNone) })
 	}
 	parts := []txn.Partition{part}
 	switch {
@@ -117,12 +131,12 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 			if code == errNone {
 				code = codeOf(take()) // when it has answered; see produce.enlist
 			}
-			commit(code)
+			told(code)
 		})
-	case verify:
+	case b.cluster.BrokerBool("transaction.partition.verification.enable"):
 		if err := take(); err != nil { // before it is asked
-			commit(codeOf(err))
-			return nil
+			told(codeOf(err))
+			return
 		}
 		b.txns.Load().Verify(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, func(code int16, missing map[txn.Partition]bool) {
 			switch {
@@ -133,12 +147,11 @@ func handleTxnOffsetCommit(rq *request, r *kmsg.TxnOffsetCommitRequest) kmsg.Res
 				// after this one.
 				code = errCoordinatorNotAvailable
 			}
-			commit(code)
+			told(code)
 		})
 	default:
-		commit(errNone)
+		told(errNone)
 	}
-	return nil
 }
 
 // txnOffsetTopic answers one topic of the request.
