@@ -68,7 +68,7 @@ func get(t *testing.T, url string) (*http.Response, string) {
 // has a client push a metric. group may be any bytes.
 func traffic(t *testing.T, b *broker.Broker, group string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.AllowAutoTopicCreation(), kgo.TransactionalID("txn"), kgo.DefaultProduceTopic("seen"))
 	if err != nil {

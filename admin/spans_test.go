@@ -137,7 +137,7 @@ func TestSpansEndpoint(t *testing.T) {
 // produceAndFetch makes a topic, writes a record and reads it, parked first.
 func produceAndFetch(t *testing.T, b *broker.Broker) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.ClientID("traced"), kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("t"), kgo.ConsumeTopics("t"))
 	if err != nil {
