@@ -120,25 +120,9 @@ func otlpNumber(point []byte) (p otlpPoint, ok bool) {
 		case 6:
 			p.value = float64(int64(number))
 		case 7:
-			var key, value string
-			whole := pbEach(data, func(field int, _ uint64, data []byte) bool {
-				switch field {
-				case 1:
-					key = string(data)
-				case 2:
-					return pbEach(data, func(field int, _ uint64, data []byte) bool {
-						if field == 1 {
-							value = string(data)
-						}
-						return true
-					})
-				}
-				return true
-			})
-			if !whole {
-				return false
-			}
+			key, value, whole := otlpAttribute(data)
 			labels = append(labels, key+"="+value)
+			return whole
 		}
 		return true
 	})
@@ -146,4 +130,23 @@ func otlpNumber(point []byte) (p otlpPoint, ok bool) {
 	all := strings.Join(labels, ",")
 	p.labels = strings.ToValidUTF8(all[:min(len(all), maxOTLPLabels)], "?")
 	return p, ok
+}
+
+// otlpAttribute reads a KeyValue; a value that is no string is "".
+func otlpAttribute(pair []byte) (key, value string, ok bool) {
+	ok = pbEach(pair, func(field int, _ uint64, data []byte) bool {
+		switch field {
+		case 1:
+			key = string(data)
+		case 2:
+			return pbEach(data, func(field int, _ uint64, text []byte) bool {
+				if field == 1 {
+					value = string(text)
+				}
+				return true
+			})
+		}
+		return true
+	})
+	return key, value, ok
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -132,24 +133,29 @@ func newTopicDescribeCommand(f *clientFlags) *cobra.Command {
 				}
 				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 				for _, t := range topics.Sorted() {
-					fmt.Fprintf(w, "%s\tid %s\n", t.Topic, idText(t.ID))
-					if c, err := configs.On(t.Topic, nil); err == nil {
-						for _, one := range c.Configs {
-							if one.Source.String() == "DYNAMIC_TOPIC_CONFIG" {
-								fmt.Fprintf(w, "  %s\t%s\n", one.Key, one.MaybeValue())
-							}
-						}
-					}
-					fmt.Fprintln(w, "  PARTITION\tLEADER\tEPOCH\tSTART\tEND")
-					for _, p := range t.Partitions.Sorted() {
-						start, _ := starts.Lookup(t.Topic, p.Partition)
-						end, _ := ends.Lookup(t.Topic, p.Partition)
-						fmt.Fprintf(w, "  %d\t%d\t%d\t%d\t%d\n", p.Partition, p.Leader, p.LeaderEpoch, start.Offset, end.Offset)
-					}
+					showTopic(w, t, configs, starts, ends)
 				}
 				return w.Flush()
 			})
 		},
+	}
+}
+
+// showTopic writes one topic, what is configured of it, and its partitions.
+func showTopic(w io.Writer, t kadm.TopicDetail, configs kadm.ResourceConfigs, starts, ends kadm.ListedOffsets) {
+	fmt.Fprintf(w, "%s\tid %s\n", t.Topic, idText(t.ID))
+	if c, err := configs.On(t.Topic, nil); err == nil {
+		for _, one := range c.Configs {
+			if one.Source.String() == "DYNAMIC_TOPIC_CONFIG" {
+				fmt.Fprintf(w, "  %s\t%s\n", one.Key, one.MaybeValue())
+			}
+		}
+	}
+	fmt.Fprintln(w, "  PARTITION\tLEADER\tEPOCH\tSTART\tEND")
+	for _, p := range t.Partitions.Sorted() {
+		start, _ := starts.Lookup(t.Topic, p.Partition)
+		end, _ := ends.Lookup(t.Topic, p.Partition)
+		fmt.Fprintf(w, "  %d\t%d\t%d\t%d\t%d\n", p.Partition, p.Leader, p.LeaderEpoch, start.Offset, end.Offset)
 	}
 }
 
