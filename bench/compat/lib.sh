@@ -93,7 +93,10 @@ apt_install() {
 }
 apt_get() { apt_once install -y -qq "$@" || tries apt_fresh "$@"; }
 apt_fresh() { apt_once update -qq && apt_once install -y -qq "$@"; }
-apt_once() { DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 "$@"; }
+apt_once() {
+	local as=(env); [ "$(id -u)" = 0 ] || as=(sudo -n env)
+	"${as[@]}" DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 -o DPkg::Lock::Timeout=300 "$@"
+}
 need() { command -v "$1" > /dev/null || apt_install "$2"; }
 
 # kafka_setup lays Apache Kafka's tools out; kafka_tool runs one.

@@ -317,7 +317,7 @@ func TestACLs(t *testing.T) {
 // the name: Kafka makes the topics behind them at the first question.
 func coordinated(t *testing.T, p *peer, name string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		ready := true
 		for kind := range int8(2) {
 			find := kmsg.NewPtrFindCoordinatorRequest()
@@ -360,7 +360,7 @@ func replace(t *testing.T, p *peer, set *kmsg.CreateACLsRequest) {
 // await waits until the broker describes as many ACLs as it should have.
 func await(t *testing.T, p *peer, want map[string]bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		n := 0
 		for _, r := range p.ask(t, "admin", everything()).(*kmsg.DescribeACLsResponse).Resources {
 			n += len(r.ACLs)

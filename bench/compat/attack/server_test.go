@@ -208,7 +208,7 @@ func start(binary string) (*exec.Cmd, error) {
 	}
 	victim.pid = cmd.Process.Pid
 	ready := regexp.MustCompile(`(?m)^.*\bmsg=ready\b.*$`)
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		if line := ready.FindString(victim.log.String()); line != "" {
 			victim.addrs = map[string]string{}
 			for _, m := range regexp.MustCompile(`\b(SASL|TLS|SCRAMONLY|MTLS|admin)=(\S+)`).FindAllStringSubmatch(line, -1) {
@@ -248,7 +248,7 @@ func audited(t *testing.T, texts ...string) int {
 // auditedSoon waits until more than n lines hold the texts.
 func auditedSoon(t *testing.T, n int, texts ...string) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); audited(t, texts...) <= n; {
+	for deadline := time.Now().Add(30 * time.Second); audited(t, texts...) <= n; {
 		if time.Now().After(deadline) {
 			t.Errorf("the audit log has no further line with %q", texts)
 			return
