@@ -61,9 +61,8 @@ func (c *cleaner) cleaned(l *Log) int64 {
 	return -1
 }
 
-// grab chooses the dirtiest log that is due and marks it busy; nil when there
-// is none.
-func (c *cleaner) grab(now int64) (*dirtyLog, error) {
+// choose looks for the dirtiest log that is due; nil when there is none.
+func (c *cleaner) choose(now int64) (*dirtyLog, error) {
 	var best *dirtyLog
 	var errs []error
 	for _, l := range c.store.Logs() {
@@ -88,13 +87,19 @@ func (c *cleaner) grab(now int64) (*dirtyLog, error) {
 	if best == nil {
 		return nil, errors.Join(errs...)
 	}
+	return best, nil
+}
+
+// claim marks a chosen log busy. It is false when another worker was faster, and
+// is at it or has even ended: then what is dirty is not what it was.
+func (c *cleaner) claim(d *dirtyLog) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.busy[best.log] { // another worker was faster
-		return nil, nil
+	if c.busy[d.log] || c.cleaned(d.log) != d.cleaned {
+		return false
 	}
-	c.busy[best.log] = true
-	return best, nil
+	c.busy[d.log] = true
+	return true
 }
 
 // untouchedSince reports that a log which nobody loaded since a clean stop has
@@ -109,8 +114,8 @@ func (l *Log) untouchedSince(cleaned int64) bool {
 
 // one compacts the dirtiest log and reports whether there was one.
 func (c *cleaner) one(now int64, stop <-chan struct{}) (did bool, err error) {
-	d, err := c.grab(now)
-	if d == nil {
+	d, err := c.choose(now)
+	if d == nil || !c.claim(d) {
 		return false, err
 	}
 	defer func() {

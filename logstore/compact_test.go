@@ -370,3 +370,34 @@ func TestCompactionOfMuch(t *testing.T) {
 	want(t, recordsOf(t, r.batches(l)), expect...)
 	want(t, recordsOf(t, r.batches(r.reopen(spec)[0])), expect...)
 }
+
+// TestCleanerClaims: two workers choose the same log. The slower one leaves it
+// alone, though the other has ended by then.
+func TestCleanerClaims(t *testing.T) {
+	r := newStage(t, nil)
+	l := r.log(stageSpec("dirty", compacted(nil)))
+	r.ready()
+	defer r.close()
+	write := func() {
+		r.append(l, testBatch{ts: 1, records: []string{"k", "1"}}.bytes(t))
+		r.must(l.Roll(1))
+		r.append(l, testBatch{ts: 1, records: []string{"k", "2"}}.bytes(t))
+		r.must(r.store.Checkpoint())
+	}
+	write()
+	c := newCleaner(r.store)
+	slow, err := c.choose(2)
+	if err != nil || slow == nil {
+		t.Fatal(slow, err)
+	}
+	if did, err := c.one(2, nil); err != nil || !did {
+		t.Fatal(did, err)
+	}
+	if c.claim(slow) {
+		t.Error("a log is compacted twice at the word of one look")
+	}
+	write()
+	if next, err := c.choose(3); err != nil || next == nil || !c.claim(next) || c.claim(next) {
+		t.Errorf("what became dirty again is not claimed once: %+v %v", next, err)
+	}
+}

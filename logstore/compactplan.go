@@ -10,7 +10,8 @@ import (
 
 // dirtyLog is how dirty a log is: what the cleaner chooses by.
 type dirtyLog struct {
-	log *Log
+	log     *Log
+	cleaned int64 // what inspect was told
 	// first is where the dirty part begins, upper where the run must stop: a
 	// segment's base.
 	first, upper int64
@@ -45,7 +46,7 @@ func (l *Log) inspect(cleaned, now int64) (d dirtyLog, err error) {
 	cfg := l.cfg.Load()
 	segs := *l.segs.Load()
 	o := l.marks.offsets()
-	d = dirtyLog{log: l, first: cleaned}
+	d = dirtyLog{log: l, cleaned: cleaned, first: cleaned}
 	if cleaned < o.LogStart || cleaned > o.LogEnd {
 		d.first = o.LogStart
 	}

@@ -65,14 +65,3 @@ func syncDirect(l *Log) error {
 	}
 	return l.syncNames()
 }
-
-// syncNames makes new names in the log's directory durable.
-func (l *Log) syncNames() error {
-	if !l.newNames.Swap(false) {
-		return nil
-	}
-	if err := l.store.fs.SyncDir(l.path); err != nil && !l.deleted.Load() {
-		return fmt.Errorf("sync directory of a log: %w", err)
-	}
-	return nil
-}

@@ -111,6 +111,7 @@
 //	recovery.go        one log after an unclean stop; untouched.go: which need it
 //	salvage.go         what can be kept around damage; damage.go: holes in a log
 //	segment.go         a segment, its descriptor and pins; filecache.go: how many
+//	names.go           the names in a log's directory are durable
 //	entryfile.go       .index, .timeindex, .txnindex; indexes.go: loads, rebuilds
 //	seal.go            .seal
 //	read.go            ranges; lookup.go: offsets by time; deleterecords.go

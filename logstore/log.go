@@ -40,9 +40,9 @@ type Log struct {
 	readOnly atomic.Bool  // damaged data: no appends
 	recovery atomic.Int64 // persisted recovery point
 	direct   atomic.Bool  // was synced directly lately: no windows
-	newNames atomic.Bool  // the directory has names that no sync covers
-	grown    atomic.Bool  // the active segment's file may be longer than its log
-	shrink   atomic.Bool  // segments below the log start wait for their deletion
+	names    dirNames
+	grown    atomic.Bool // the active segment's file may be longer than its log
+	shrink   atomic.Bool // segments below the log start wait for their deletion
 	epochs   epochCache
 	damaged  atomic.Pointer[[]damagedRange]
 

@@ -254,7 +254,7 @@ func (l *Log) open() error {
 	d.logsIn.Add(1)
 	e, ok := l.entry()
 	if !ok || !d.clean {
-		l.newNames.Store(true) // a killed process may have left names that only the cache has
+		l.names.add() // a killed process may have left names that only the cache has
 	}
 	if ok && !d.clean {
 		var err error

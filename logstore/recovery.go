@@ -361,7 +361,7 @@ func (r *recovery) enter(base, pos int64) error {
 	s.unpin()
 	s.size.Store(pos)
 	s.next.Store(max(base, l.end))
-	l.newNames.Store(true)
+	l.names.add()
 	r.cur = s
 	r.segs = append(r.segs, s)
 	r.touched[s] = true
@@ -494,7 +494,7 @@ func (r *recovery) cut() error {
 				return l.dir.ioError(err)
 			}
 		}
-		l.newNames.Store(true)
+		l.names.add()
 	}
 	for s := range r.touched {
 		if err := r.settle(s); err != nil {

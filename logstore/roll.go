@@ -71,7 +71,7 @@ func (l *Log) roll(now int64) (*Segment, error) {
 	s.win.appends = old.win.appends // a hot log stays hot
 	l.dir.mapper.release(old)
 	segs := append(slices.Clone(*l.segs.Load()), s)
-	l.newNames.Store(true)
+	l.names.add()
 	l.segs.Store(&segs)
 	l.active = s
 	l.store.stats.rolls.Add(1)

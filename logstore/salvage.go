@@ -48,14 +48,13 @@ func (r *recovery) salvage(offset int64, f *frame) error {
 			continue
 		}
 		to := place{offset, r.cur.base, r.cur.size.Load()}
-		switch {
-		case f != nil && f.segBase == r.cur.base:
-			to.pos = f.pos
-			r.cur.size.Store(f.pos)
-		case f != nil:
-			to.base, to.pos = f.segBase, 0
+		if f != nil {
+			to.base, to.pos = f.segBase, f.pos
 		}
 		r.lose(to)
+		if f != nil && f.segBase == r.cur.base {
+			r.cur.size.Store(f.pos)
+		}
 	}
 	return nil
 }

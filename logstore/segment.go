@@ -290,7 +290,7 @@ func flushEntries[E any](s *Segment, t *entryFile[E], f *entryFormat[E], end boo
 	}
 	made, err := writeEntries(s.log.store.fs, s.path()+f.suffix, raw, at)
 	if made {
-		s.log.newNames.Store(true)
+		s.log.names.add()
 	}
 	if err != nil {
 		return err
