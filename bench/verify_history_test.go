@@ -175,13 +175,17 @@ func TestVerify(t *testing.T) {
 			t.Error(v)
 		}
 	}
-	txns, err := VerifyTxn(t.Context(), target, TxnCheck{Groups: 2, Workers: 2, Partitions: 2, Rate: 700, Duration: 2 * time.Second, AbortRate: 0.3, KillRate: 0.01, Drain: 60 * time.Second})
+	txns, err := VerifyTxn(t.Context(), target, TxnCheck{Groups: 2, Workers: 2, Partitions: 2, Rate: 700, Duration: 2 * time.Second, AbortRate: 0.5, KillRate: 0.01, Drain: 60 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
+	aborted := int64(0)
 	for _, v := range txns {
-		if v.Bad() || v.Values < 100 || v.Committed == 0 || v.Aborted == 0 {
+		if aborted += v.Aborted; v.Bad() || v.Values < 100 || v.Committed == 0 {
 			t.Error(v)
 		}
+	}
+	if aborted == 0 {
+		t.Errorf("nothing was aborted: %v", txns)
 	}
 }
