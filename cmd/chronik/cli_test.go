@@ -188,15 +188,29 @@ func TestDoctorCommand(t *testing.T) {
 	if err != nil && !strings.Contains(got, "tmpfs") || !strings.Contains(got, "which can be reached") || !strings.Contains(got, "file system") || !strings.Contains(got, "median") {
 		t.Errorf("doctor: %v\n%s", err, got)
 	}
+	of := regexp.MustCompile(`(?m)^cluster +(\S+),`).FindStringSubmatch(got)[1]
 	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1/broker" {
 			t.Errorf("the doctor asks for %s", r.URL.Path)
 		}
-		fmt.Fprint(w, `{"version": "v9", "durability": "commit: synced to disk"}`)
+		fmt.Fprintf(w, `{"version": "v9", "durability": "commit: synced to disk", "cluster_id": %q}`, of)
 	}))
 	defer admin.Close()
 	if got, err := c.try("", "doctor", "--admin", strings.TrimPrefix(admin.URL, "http://")); err != nil || !strings.Contains(got, "commit: synced to disk (version v9") {
 		t.Errorf("doctor with an admin server: %v\n%s", err, got)
+	}
+	// What another broker promises says nothing of this one.
+	of = "another"
+	if got, err := c.try("", "doctor", "--admin", strings.TrimPrefix(admin.URL, "http://")); err == nil || !strings.Contains(got, `of another broker, of cluster "another"`) || strings.Contains(got, "v9") {
+		t.Errorf("doctor with another broker's admin server: %v\n%s", err, got)
+	}
+	if got, err := c.try("", "doctor", "--admin", "127.0.0.1:1"); err == nil || !strings.Contains(got, "refused") {
+		t.Errorf("doctor with an admin address where nobody listens: %v\n%s", err, got)
+	}
+	for _, bad := range []string{"9644", "127.0.0.1", "127.0.0.1:"} {
+		if _, err := c.try("", "doctor", "--admin", bad); err == nil || !strings.Contains(err.Error(), "is not HOST:PORT or off") {
+			t.Errorf("--admin %s: %v", bad, err)
+		}
 	}
 	gone := &cli{t, "127.0.0.1:1"}
 	if got, err := gone.try("", "doctor"); err == nil || !strings.Contains(got, "WRONG") {

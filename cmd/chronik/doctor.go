@@ -31,6 +31,10 @@ what an acknowledgement means there (from --admin).
 
 Ends with 1 when something is wrong.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := cmd.Flags().Changed("admin")
+			if _, port, err := net.SplitHostPort(admin); admin != "off" && (err != nil || port == "") {
+				return fmt.Errorf("--admin %q is not HOST:PORT or off", admin)
+			}
 			d := &doctor{w: tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)}
 			d.limits()
 			d.clock()
@@ -39,7 +43,7 @@ Ends with 1 when something is wrong.`,
 			}
 			d.broker(cmd.Context(), f)
 			if admin != "off" {
-				d.mode(cmd.Context(), admin)
+				d.mode(cmd.Context(), admin, given)
 			}
 			if err := d.w.Flush(); err != nil {
 				return fmt.Errorf("print the findings: %w", err)
@@ -55,8 +59,9 @@ Ends with 1 when something is wrong.`,
 
 // doctor collects findings.
 type doctor struct {
-	w   *tabwriter.Writer
-	bad []error
+	w       *tabwriter.Writer
+	bad     []error
+	cluster string // the id that the broker at --brokers tells; "" when none answers
 }
 
 func (d *doctor) say(what, format string, args ...any) {
@@ -165,6 +170,7 @@ func (d *doctor) broker(ctx context.Context, f *clientFlags) {
 		if err != nil {
 			return fmt.Errorf("%s does not answer: %w", f.brokers, err)
 		}
+		d.cluster = meta.Cluster
 		d.say("cluster", "%s, controller %d", meta.Cluster, meta.Controller)
 		var dialer net.Dialer
 		for _, b := range meta.Brokers {
@@ -187,8 +193,9 @@ func (d *doctor) broker(ctx context.Context, f *clientFlags) {
 }
 
 // mode is what an acknowledgement means, as the broker's admin server has it. It
-// may be off or closed to strangers: that is nothing wrong.
-func (d *doctor) mode(ctx context.Context, addr string) {
+// may be off, closed to strangers, or another broker's at the usual address: that
+// is nothing wrong unless the address was given.
+func (d *doctor) mode(ctx context.Context, addr string, given bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	told, err := func() (string, error) {
@@ -204,13 +211,23 @@ func (d *doctor) mode(ctx context.Context, addr string) {
 		if resp.StatusCode != http.StatusOK {
 			return "", errors.New(resp.Status)
 		}
-		var view struct{ Durability, Version string }
+		var view struct {
+			Durability, Version string
+			ClusterID           string `json:"cluster_id"`
+		}
 		if err := json.NewDecoder(resp.Body).Decode(&view); err != nil {
 			return "", err
 		}
+		if d.cluster != "" && view.ClusterID != d.cluster {
+			return "", fmt.Errorf("%s is of another broker, of cluster %q", addr, view.ClusterID)
+		}
 		return fmt.Sprintf("%s (version %s, by %s)", view.Durability, view.Version, addr), nil
 	}()
-	if err != nil {
+	switch {
+	case err != nil && given:
+		d.wrong("an ack means", fmt.Errorf("--admin: %w", err))
+		return
+	case err != nil:
 		told = fmt.Sprintf("not seen: %v (--admin)", err)
 	}
 	d.say("an ack means", "%s", told)
