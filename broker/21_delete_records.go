@@ -6,7 +6,8 @@ import (
 	"github.com/chronik-stream/chronik/auth"
 )
 
-// DeleteRecords: v0–2. -1 means up to the high watermark.
+// DeleteRecords: v0–2. -1 means up to the high watermark. Of a partition that is
+// named twice the last offset counts, and it is answered once, as in Kafka.
 var deleteRecordsAPI = api{
 	key: keyDeleteRecords, name: "DeleteRecords", min: 0, max: 2, advertised: 0,
 	resource: auth.ResTopic, operation: auth.OpDelete, place: onWorker, decode: true, handle: decoded(handleDeleteRecords),
@@ -15,8 +16,7 @@ var deleteRecordsAPI = api{
 func handleDeleteRecords(rq *request, r *kmsg.DeleteRecordsRequest) kmsg.Response {
 	b := rq.s.b
 	resp := kmsg.NewPtrDeleteRecordsResponse()
-	for i := range r.Topics {
-		in := &r.Topics[i]
+	for _, in := range lastOffsets(r.Topics) {
 		out := kmsg.NewDeleteRecordsResponseTopic()
 		out.Topic = in.Topic
 		may := rq.mayTopic(auth.OpDelete, in.Topic)
@@ -46,4 +46,31 @@ func handleDeleteRecords(rq *request, r *kmsg.DeleteRecordsRequest) kmsg.Respons
 		resp.Topics = append(resp.Topics, out)
 	}
 	return resp
+}
+
+// lastOffsets gives each topic and each of its partitions once.
+func lastOffsets(topics []kmsg.DeleteRecordsRequestTopic) []kmsg.DeleteRecordsRequestTopic {
+	type partition struct {
+		topic string
+		index int32
+	}
+	topicAt, partAt := map[string]int{}, map[partition]int{}
+	out := make([]kmsg.DeleteRecordsRequestTopic, 0, len(topics))
+	for i := range topics {
+		name := topics[i].Topic
+		if _, seen := topicAt[name]; !seen {
+			topicAt[name] = len(out)
+			out = append(out, kmsg.DeleteRecordsRequestTopic{Topic: name})
+		}
+		t := &out[topicAt[name]]
+		for _, p := range topics[i].Partitions {
+			key := partition{name, p.Partition}
+			if at, seen := partAt[key]; seen {
+				t.Partitions[at].Offset = p.Offset
+				continue
+			}
+			partAt[key], t.Partitions = len(t.Partitions), append(t.Partitions, p)
+		}
+	}
+	return out
 }

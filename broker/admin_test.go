@@ -390,6 +390,40 @@ func TestDeleteRecords(t *testing.T) {
 	}
 }
 
+// TestDeleteRecordsTwice: of a partition that is named twice the last offset
+// counts, be it lower, and one answer comes for each.
+func TestDeleteRecordsTwice(t *testing.T) {
+	b := run(t, nil)
+	makeTopic(t, b, "t", 2, nil)
+	w := dial(t, b)
+	for range 5 {
+		produceTo(t, w, "t", batchOf(t, 0, 2))
+	}
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.Version, req.TimeoutMillis = 2, 5000
+	part := func(index int32, offset int64) kmsg.DeleteRecordsRequestTopicPartition {
+		return kmsg.DeleteRecordsRequestTopicPartition{Partition: index, Offset: offset}
+	}
+	req.Topics = []kmsg.DeleteRecordsRequestTopic{
+		{Topic: "t", Partitions: []kmsg.DeleteRecordsRequestTopicPartition{part(0, 8), part(1, 0), part(0, 6)}},
+		{Topic: "none", Partitions: []kmsg.DeleteRecordsRequestTopicPartition{part(0, 1)}},
+		{Topic: "t", Partitions: []kmsg.DeleteRecordsRequestTopicPartition{part(0, 4)}},
+	}
+	resp := ask[*kmsg.DeleteRecordsResponse](w, req)
+	if len(resp.Topics) != 2 || len(resp.Topics[0].Partitions) != 2 || len(resp.Topics[1].Partitions) != 1 {
+		t.Fatalf("answered: %+v", resp.Topics)
+	}
+	if p := resp.Topics[0].Partitions[0]; p.Partition != 0 || p.ErrorCode != 0 || p.LowWatermark != 4 {
+		t.Errorf("partition 0: code %d, low %d, want 4", p.ErrorCode, p.LowWatermark)
+	}
+	if p := resp.Topics[0].Partitions[1]; p.Partition != 1 || p.ErrorCode != 0 || p.LowWatermark != 0 {
+		t.Errorf("partition 1: code %d, low %d, want 0", p.ErrorCode, p.LowWatermark)
+	}
+	if got := resp.Topics[1].Partitions[0].ErrorCode; got != errUnknownTopicOrPartition {
+		t.Errorf("the topic that is not there: %d", got)
+	}
+}
+
 // TestGroup: two members share a topic, commit, and a later one goes on there.
 func TestGroup(t *testing.T) {
 	b := run(t, func(o *Options) { o.Static = map[string]string{"group.initial.rebalance.delay.ms": "0"} })

@@ -147,6 +147,7 @@ func (b *Broker) start() error {
 	}
 	b.workers.init("worker")
 	b.converters.init("converter")
+	b.converters.nice = converterNice
 	b.converters.resize(b, converters)
 	b.cluster.Subscribe(func(_, _ *cluster.Image) { b.readSettings() })
 	b.readSettings()

@@ -66,6 +66,10 @@ func (f *fetch) hold() {
 // request from a worker.
 const converters = 2
 
+// converterNice lets a loop that wakes have the core at once: with two cores and
+// two conversions under way it otherwise waits for a turn of the kernel's.
+const converterNice = 10
+
 // convert has a converter convert what was read; the answer follows.
 func (f *fetch) convert() {
 	// The worker's end lets the connection go on.
@@ -95,6 +99,9 @@ func (fp *fetchPart) convert(magic int8, hard bool, all int64, b *Broker) {
 	limit := min(int64(max(fp.maxBytes, 0)), all)
 	most := max(limit, fp.slice.Len)
 	next := fp.offset
+	// Growing it would leave twice its size behind: the checksum of each message
+	// makes compressed batches longer, and so do the headers of uncompressed ones.
+	fp.converted = make([]byte, 0, min(most, 2*fp.slice.Len))
 	for {
 		err := fp.convertRange(magic, hard, limit, most, next)
 		switch {

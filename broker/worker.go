@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"github.com/chronik-stream/chronik/mmap"
 )
 
 // workers run requests that may wait or take long. A connection has at most
@@ -11,6 +13,7 @@ import (
 // connections.
 type workers struct {
 	name    string // in the names of their goroutines
+	nice    int    // of their threads; 0 as all others. Set before the first resize
 	mu      sync.Mutex
 	cond    *sync.Cond
 	queue   []*request // mu; a ring would save nothing at this rate
@@ -34,7 +37,14 @@ func (w *workers) resize(b *Broker, n int) {
 	w.want = n
 	w.cond.Broadcast()
 	for ; w.have < n; w.have++ {
-		b.background(fmt.Sprintf("%s %d", w.name, w.have), w.loop)
+		b.background(fmt.Sprintf("%s %d", w.name, w.have), func() {
+			if w.nice != 0 {
+				if err := mmap.Background(w.nice); err != nil {
+					b.logger.Warn("a worker competes with the event loops", "worker", w.name, "error", err)
+				}
+			}
+			w.loop()
+		})
 	}
 }
 

@@ -59,5 +59,6 @@
 //	sendfile_linux.go  Sendfile
 //	lock_linux.go      Lock, Unlock
 //	bell_linux.go      Bell: a goroutine's thread sleeps on a futex
+//	priority_linux.go  Background: a goroutine's thread behind the others
 //	space_linux.go     SpaceOf: free space and what kind of file system
 package mmap

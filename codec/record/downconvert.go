@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"sync"
 
 	"github.com/chronik-stream/chronik/codec/compress"
 )
@@ -34,14 +35,49 @@ func DownConvert(dst, batches []byte, magic int8, first int64, inflate int) ([]b
 	}
 }
 
+// A downScratch is what a conversion of one compressed batch needs on the way:
+// its records, the messages made of them, and those compressed. An answer to an
+// old client has hundreds of batches, and what they left behind kept the
+// collector at work on every core.
+type downScratch struct{ payload, set, value []byte }
+
+var downScratches sync.Pool
+
+// maxDownScratch is the largest buffer that is kept.
+const maxDownScratch = 1 << 20
+
+func keptScratch(b []byte) []byte {
+	if cap(b) > maxDownScratch {
+		return nil
+	}
+	return b[:0]
+}
+
 func downConvert(dst []byte, b Batch, magic int8, first int64, inflate int) ([]byte, error) {
+	if b.Codec() == compress.None {
+		return downConvertWith(&downScratch{}, dst, b, magic, first, inflate)
+	}
+	s, _ := downScratches.Get().(*downScratch)
+	if s == nil {
+		s = &downScratch{}
+	}
+	dst, err := downConvertWith(s, dst, b, magic, first, inflate)
+	s.payload, s.set, s.value = keptScratch(s.payload), keptScratch(s.set), keptScratch(s.value)
+	downScratches.Put(s)
+	return dst, err
+}
+
+func downConvertWith(s *downScratch, dst []byte, b Batch, magic int8, first int64, inflate int) ([]byte, error) {
 	codec := b.Codec()
 	if codec == compress.Zstd {
 		return dst, ErrZstd
 	}
-	payload, err := b.Payload(nil, inflate)
+	payload, err := b.Payload(s.payload, inflate)
 	if err != nil {
 		return dst, err
+	}
+	if codec != compress.None {
+		s.payload = payload
 	}
 	attributes := byte(0)
 	if magic == 1 && b.LogAppendTime() {
@@ -49,7 +85,7 @@ func downConvert(dst []byte, b Batch, magic int8, first int64, inflate int) ([]b
 	}
 	set := dst // where messages go: straight into dst, or into a set of their own
 	if codec != compress.None {
-		set = make([]byte, 0, len(payload)+len(payload)/4)
+		set = s.set
 	}
 	var (
 		it     = NewIter(payload, b.Count())
@@ -82,6 +118,7 @@ func downConvert(dst []byte, b Batch, magic int8, first int64, inflate int) ([]b
 	if codec == compress.None {
 		return set, nil
 	}
+	s.set = set
 	if count == 0 {
 		return dst, nil
 	}
@@ -89,10 +126,11 @@ func downConvert(dst []byte, b Batch, magic int8, first int64, inflate int) ([]b
 	if magic == 0 {
 		compressWith = compress.AppendV0
 	}
-	value, err := compressWith(make([]byte, 0, len(b)), set, codec, compress.DefaultLevel)
+	value, err := compressWith(s.value, set, codec, compress.DefaultLevel)
 	if err != nil {
 		return dst, err
 	}
+	s.value = value
 	return appendMessage(dst, magic, attributes|byte(codec), last, latest, nil, value), nil
 }
 
