@@ -40,7 +40,7 @@ func handleOffsetCommit(rq *request, r *kmsg.OffsetCommitRequest) kmsg.Response 
 		resp.Topics = denied
 		return resp
 	}
-	rq.coordinator().OffsetCommit(rq.client(), r, func(resp *kmsg.OffsetCommitResponse) {
+	rq.coordinator().OffsetCommit(r, rq.loop.lend, func(resp *kmsg.OffsetCommitResponse) {
 		resp.Topics = mergeCommits(resp.Topics, denied)
 		rq.reply(resp)
 	})

@@ -117,7 +117,9 @@ func (b *Broker) start() error {
 	}
 	b.server = server
 	for _, l := range server.Loops() {
-		b.loops = append(b.loops, &loop{b: b, nl: l, live: map[*session]struct{}{}})
+		own := &loop{b: b, nl: l, live: map[*session]struct{}{}}
+		own.lend = func() { own.nl.Lend(own) }
+		b.loops = append(b.loops, own)
 	}
 	b.loopList.Store(&b.loops)
 	b.showEffective()

@@ -1,6 +1,6 @@
 package broker
 
-// A loop that has appended commits it itself, at the end of its batch of events,
+// A loop that has appended, or whose coordinator has, commits it itself, at the end of its batch of events,
 // when the disk is quick and the group small: see logstore's leader.go. It is a
 // logstore.Leader and a netloop.Errand.
 

@@ -26,6 +26,7 @@ type loop struct {
 	strangers strangers
 	append    logstore.Append     // scratch of Produce, so that it does not escape each time
 	seen      map[uint64]struct{} // scratch of mayRepeat
+	lend      func()              // has the loop commit what it appended, see lead.go
 
 	// hasBusy is true while busy is not empty; committers read it.
 	hasBusy atomic.Bool

@@ -210,13 +210,19 @@ func (c *Coordinator) all() []*groupShard { return *c.shards.Load() }
 
 // run runs op on the group's shard; fail gets a code when that cannot be.
 func (c *Coordinator) run(group string, op func(s *state, now time.Time) error, fail func(code int16)) {
+	c.runHere(group, nil, op, fail)
+}
+
+// runHere is run for a short op, by a caller that calls logstore.Store.Lead when
+// lead was called; nil: by any other (see Shard.DoHere).
+func (c *Coordinator) runHere(group string, lead func(), op func(s *state, now time.Time) error, fail func(code int16)) {
 	shards := c.all()
 	if len(shards) == 0 {
 		c.wantTopic()
 		fail(codeCoordinatorNotAvailable)
 		return
 	}
-	shards[Partition(group, int32(len(shards)))].do(op, fail)
+	shards[Partition(group, int32(len(shards)))].do(lead, op, fail)
 }
 
 func (c *Coordinator) runAt(partition int32, op func(s *state, now time.Time) error, fail func(err error)) {
@@ -231,8 +237,8 @@ func (c *Coordinator) runAt(partition int32, op func(s *state, now time.Time) er
 	}
 }
 
-func (g *groupShard) do(op func(s *state, now time.Time) error, fail func(code int16)) {
-	err := g.Do(func(now time.Time) error { return op(g.state, now) }, func(err error) { fail(codeOf(err)) })
+func (g *groupShard) do(lead func(), op func(s *state, now time.Time) error, fail func(code int16)) {
+	err := g.DoHere(func(now time.Time) error { return op(g.state, now) }, func(err error) { fail(codeOf(err)) }, lead)
 	if err != nil {
 		fail(codeOf(err))
 	}

@@ -123,7 +123,7 @@ func (w *world) commit(group, member string, gen int32, topic string, partition 
 	q.Version, q.Group, q.MemberID, q.Generation = 8, group, member, gen
 	q.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: topic, Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Partition: partition, Offset: offset}}}}
 	for {
-		resp := await(func(done func(*kmsg.OffsetCommitResponse)) { w.c.OffsetCommit(testClient, q, done) })
+		resp := await(func(done func(*kmsg.OffsetCommitResponse)) { w.c.OffsetCommit(q, nil, done) })
 		code := resp.Topics[0].Partitions[0].ErrorCode
 		if code != codeCoordinatorLoading && code != codeCoordinatorNotAvailable {
 			return code

@@ -5,12 +5,16 @@
 // # How it works
 //
 // A group id belongs to one partition of the topic by Kafka's hash. Each
-// partition is a [Shard]: one goroutine that owns a state, built from the
-// partition's log at start. The state is a plain state machine: an operation
+// partition is a [Shard]: a state with one owner at a time, a goroutine as a
+// rule, built from the partition's log at start. The state is a plain state machine: an operation
 // takes the time, changes maps, writes records and says whom to answer. The
 // shard appends the records of many operations as one batch and gives the
 // answers when it is durable; nobody learns what a crash could take back.
 // group/txn builds the transaction coordinator on the same Shard.
+//
+// An OffsetCommit of few offsets that finds its shard idle runs on the event
+// loop that read it, which commits it too (shard_direct.go): 16 clients with one
+// commit in flight each take 19 µs of CPU a commit in place of 26.
 //
 // What lasts and what does not: committed and pending offsets, the last
 // assignment of a classic group, and everything of a consumer group are in the
@@ -43,7 +47,7 @@
 //
 // # File map
 //
-//	coordinator.go  Options, Coordinator, routing, Partition    shard.go, shard_append.go, shard_load.go  the actor
+//	coordinator.go  Options, Coordinator, routing, Partition    shard.go, shard_append.go, shard_load.go, shard_direct.go  the actor
 //	outbox.go       what an operation writes and answers        deadline.go  timers      errors.go  codes
 //	state.go        a shard's state, replay                     settings.go  configuration
 //	wire.go, record_offset.go, record_classic.go, record_consumer.go  the records

@@ -79,7 +79,7 @@ func (c *Coordinator) gather(ask func(s *state, now time.Time) []kmsg.ListGroups
 		}
 	}
 	for _, sh := range shards {
-		sh.do(func(s *state, now time.Time) error {
+		sh.do(nil, func(s *state, now time.Time) error {
 			part := ask(s, now)
 			s.out.Answer(func(err error) { one(part, codeOf(err)) })
 			return nil

@@ -45,7 +45,7 @@ func TestLoading(t *testing.T) {
 		}},
 		{"DeleteGroups", codeCoordinatorLoading, func(done func(int16)) { c.DeleteGroup(testClient, "g", done) }},
 		{"OffsetCommit", codeCoordinatorLoading, func(done func(int16)) {
-			c.OffsetCommit(testClient, &kmsg.OffsetCommitRequest{Version: 8, Group: "g", Generation: -1, Topics: offsets},
+			c.OffsetCommit(&kmsg.OffsetCommitRequest{Version: 8, Group: "g", Generation: -1, Topics: offsets}, nil,
 				func(r *kmsg.OffsetCommitResponse) { done(r.Topics[0].Partitions[0].ErrorCode) })
 		}},
 		{"OffsetFetch", codeCoordinatorLoading, func(done func(int16)) {

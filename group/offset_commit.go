@@ -15,7 +15,11 @@ import (
 //   - v10 names topics by id: UNKNOWN_TOPIC_ID.
 //
 // Topics unknown to the metadata are answered here.
-func (c *Coordinator) OffsetCommit(cl Client, r *kmsg.OffsetCommitRequest, done func(*kmsg.OffsetCommitResponse)) {
+//
+// lead may be nil. A caller that gives one is told by it, before OffsetCommit
+// returns, to call logstore.Store.Lead soon; few offsets are then committed
+// without the shard's goroutine.
+func (c *Coordinator) OffsetCommit(r *kmsg.OffsetCommitRequest, lead func(), done func(*kmsg.OffsetCommitResponse)) {
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	resp.Version = r.Version
 	switch {
@@ -24,7 +28,10 @@ func (c *Coordinator) OffsetCommit(cl Client, r *kmsg.OffsetCommitRequest, done 
 	case !recordable(r.Group):
 		fillCommit(resp, r, codeInvalidGroupID)
 	default:
-		c.run(r.Group, func(s *state, now time.Time) error {
+		if offsetsIn(r) > maxOffsetsHere {
+			lead = nil
+		}
+		c.runHere(r.Group, lead, func(s *state, now time.Time) error {
 			s.commitOffsets(now, r, resp)
 			s.out.Answer(func(err error) {
 				if err != nil {
@@ -40,6 +47,18 @@ func (c *Coordinator) OffsetCommit(cl Client, r *kmsg.OffsetCommitRequest, done 
 		return
 	}
 	done(resp)
+}
+
+// maxOffsetsHere is how many offsets are short work for an event loop: some
+// 20 µs.
+const maxOffsetsHere = 64
+
+func offsetsIn(r *kmsg.OffsetCommitRequest) int {
+	n := 0
+	for i := range r.Topics {
+		n += len(r.Topics[i].Partitions)
+	}
+	return n
 }
 
 // fillCommit answers every partition with one code.

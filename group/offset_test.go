@@ -56,7 +56,7 @@ func TestCommitV0IsUnsupported(t *testing.T) {
 	q := kmsg.NewPtrOffsetCommitRequest()
 	q.Group, q.Topics = "g", []kmsg.OffsetCommitRequestTopic{{Topic: "a", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Partition: 1}}}}
 	var got *kmsg.OffsetCommitResponse
-	(&Coordinator{}).OffsetCommit(testClient, q, func(r *kmsg.OffsetCommitResponse) { got = r })
+	(&Coordinator{}).OffsetCommit(q, nil, func(r *kmsg.OffsetCommitResponse) { got = r })
 	if got.Topics[0].Partitions[0].ErrorCode != codeUnsupportedVersion {
 		t.Fatalf("%+v", got)
 	}

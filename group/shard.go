@@ -10,13 +10,14 @@ import (
 	"github.com/chronik-stream/chronik/logstore"
 )
 
-// Shard is one partition of a coordinator's topic: a state owned by one
-// goroutine, on one log. Groups and transactions are built on it.
+// Shard is one partition of a coordinator's topic: a state with one owner at a
+// time, on one log. Groups and transactions are built on it.
 //
 // # How it works
 //
 // An operation is posted to a bounded mailbox and runs on the shard's
-// goroutine. It changes the state, writes records to the [Outbox] and asks
+// goroutine, or, when it is short and the shard idle, on the caller's
+// ([Shard.DoHere], shard_direct.go). It changes the state, writes records to the [Outbox] and asks
 // there for its answer. When the mailbox is drained (or enough is written) the
 // records of all operations go into one batch and one append; their answers
 // are given when it is durable. Only few appends are on their way to the disk
@@ -38,7 +39,7 @@ import (
 // same happens when an operation panics.
 type Shard struct {
 	o ShardOptions
-	// Out and Deadlines belong to the shard's goroutine: hooks and operations.
+	// Out and Deadlines belong to the shard's owner: hooks and operations.
 	Out       Outbox
 	Deadlines Deadlines
 
@@ -51,7 +52,12 @@ type Shard struct {
 	closed  bool       // mu
 	done    chan struct{}
 
-	// What follows belongs to the goroutine.
+	// own is held by the owner: by the goroutine while it does not sleep, or by
+	// whoever found it free. Only the goroutine waits for it. It is taken before
+	// mu and before a log's lock.
+	own sync.Mutex
+
+	// What follows belongs to the owner.
 	ops     []task // taken from the mailbox, not run to its end yet
 	spare   []task
 	running bool      // the first of ops is being run
@@ -61,11 +67,15 @@ type Shard struct {
 	log     *logstore.Log
 	retryAt time.Time
 	backoff time.Duration
-	timer   *time.Timer
-	broken  bool // the last goroutine panicked
+	wakeAt  time.Time // when the goroutine wakes by itself
+	direct  bool      // what runs is of DoHere
+	broken  bool      // an operation panicked; the goroutine cleans up
+	raised  string    // what it panicked with on another goroutine
+
+	timer *time.Timer // the goroutine's
 }
 
-// Op is one operation. It runs on the shard's goroutine. logstore.ErrBusy says
+// Op is one operation. It runs on the shard's owner. logstore.ErrBusy says
 // that it has changed nothing and is to be run again; other errors end it.
 type Op func(now time.Time) error
 
@@ -76,7 +86,7 @@ type task struct {
 }
 
 // ShardOptions are a shard's log and its hooks, which all run on the shard's
-// goroutine, never two at once.
+// goroutine while it is the owner, never two at once.
 type ShardOptions struct {
 	// Name names the goroutine.
 	Name string
@@ -119,7 +129,8 @@ type flight struct {
 	shard   *Shard
 	batch   []byte
 	answers []func(err error)
-	settled bool // goroutine
+	direct  bool // all answers are of operations of DoHere
+	settled bool
 	err     error
 }
 
@@ -191,7 +202,7 @@ func (s *Shard) poke() {
 }
 
 // ShardDone routes a finished append to the shard that made it and reports
-// whether it was a shard's. It runs on the committer's goroutine: it takes the
+// whether it was a shard's. It runs where the committer runs: it takes the
 // mailbox's lock, which is never held across an append, and does not wait.
 func ShardDone(d logstore.Done) bool {
 	f, ok := d.Token.(*flight)
@@ -202,7 +213,9 @@ func ShardDone(d logstore.Done) bool {
 	s.mu.Lock()
 	s.settled = append(s.settled, settled{f, d.Err})
 	s.mu.Unlock()
-	s.poke()
+	if !s.settleHere(f) {
+		s.poke()
+	}
 	return true
 }
 
@@ -233,11 +246,13 @@ func (s *Shard) run() {
 	defer func() {
 		if !ended {
 			s.broken = true
+			s.own.Unlock()
 			s.o.Go(s.o.Name, s.run)
 		}
 	}()
+	s.own.Lock()
 	if s.broken {
-		s.broken, s.running = false, false
+		s.broken, s.running, s.raised = false, false, ""
 		s.state.Store(int32(shardReady)) // whatever it was: fail it
 		s.fail(s.o.Now(), errPanicked)
 	}
@@ -246,11 +261,15 @@ func (s *Shard) run() {
 	}
 	for !s.isClosed() {
 		s.turn()
+		s.own.Unlock()
+		s.sleep()
+		s.own.Lock()
 	}
 	s.state.Store(int32(shardClosed))
 	s.abandon(ErrClosed)
 	s.timer.Stop()
 	ended = true
+	s.own.Unlock()
 	close(s.done)
 }
 
@@ -262,8 +281,11 @@ func (s *Shard) isClosed() bool {
 	return s.closed
 }
 
-// turn does what there is to do and then waits for more.
+// turn does what there is to do and says when there will be more.
 func (s *Shard) turn() {
+	if s.broken {
+		panic("BUG: an operation of the shard on another goroutine: " + s.raised)
+	}
 	now := s.o.Now()
 	s.settle(now)
 	if !s.Ready() {
@@ -272,7 +294,7 @@ func (s *Shard) turn() {
 	if s.Ready() {
 		s.work(now)
 	}
-	s.sleep()
+	s.plan()
 }
 
 // work runs what is due and appends what it wrote, until there is nothing left
@@ -333,24 +355,24 @@ func (s *Shard) take() {
 	}
 }
 
-// sleep waits for work, for the log or for the next time something is due.
-func (s *Shard) sleep() {
-	wait := never
+// plan sets when the goroutine is to wake by itself.
+func (s *Shard) plan() {
 	now := s.o.Now()
+	s.wakeAt = now.Add(never)
 	if !s.Ready() || len(s.ready) > 0 || len(s.ops) > 0 {
 		// Somebody else's appends make the store busy; nobody tells when it is
 		// not any more.
-		wait = s.retryAt.Sub(now)
-	} else if at, ok := s.Deadlines.Next(); ok {
-		wait = at.Sub(now)
-	}
-	if wait <= 0 {
-		wait = 0
-		if !s.Ready() && len(s.flying) > 0 {
-			wait = never // reload waits for the log to settle them
+		if s.Ready() || len(s.flying) == 0 || s.retryAt.After(now) { // else reload waits for the log to settle them
+			s.wakeAt = s.retryAt
 		}
+	} else if at, ok := s.Deadlines.Next(); ok && at.Before(s.wakeAt) {
+		s.wakeAt = at
 	}
-	s.timer.Reset(min(wait, never))
+	s.timer.Reset(max(s.wakeAt.Sub(now), 0))
+}
+
+// sleep waits for somebody's poke, or for the time that plan has set.
+func (s *Shard) sleep() {
 	select {
 	case <-s.wake:
 	case <-s.timer.C:

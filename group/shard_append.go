@@ -34,6 +34,7 @@ func (s *Shard) flush(now time.Time) bool {
 		return false
 	}
 	f.answers, s.Out.answers = s.Out.answers, f.answers[:0]
+	f.direct = s.direct
 	s.Out.reset()
 	return s.push(now)
 }
@@ -54,6 +55,7 @@ func (s *Shard) attach() {
 	}
 	if last := s.last(); last != nil {
 		last.answers = append(last.answers, s.Out.answers...)
+		last.direct = last.direct && s.direct
 		clear(s.Out.answers)
 		s.Out.answers = s.Out.answers[:0]
 		return
@@ -90,7 +92,7 @@ func (s *Shard) push(now time.Time) bool {
 		f := s.ready[0]
 		s.flying = append(s.flying, f) // before: Done may come first
 		_, err := s.log.Append(&logstore.Append{
-			Batches: f.batch, Origin: logstore.Coordinator, Token: f, Now: now.UnixMilli(),
+			Batches: f.batch, Origin: logstore.Coordinator, Token: f, Now: now.UnixMilli(), Led: s.direct,
 		})
 		if err != nil {
 			s.flying = s.flying[:len(s.flying)-1]
@@ -190,7 +192,9 @@ func (s *Shard) settle(now time.Time) {
 func (s *Shard) answer(f *flight, err error) {
 	for i, a := range f.answers {
 		f.answers[i] = nil
-		a(err)
+		if a != nil { // or it panicked before
+			a(err)
+		}
 	}
 	f.answers = f.answers[:0]
 }
@@ -213,6 +217,6 @@ func (s *Shard) recycle(f *flight) {
 	if cap(f.batch) > keepBytes {
 		f.batch = nil
 	}
-	f.settled, f.err = false, nil
+	f.settled, f.direct, f.err = false, false, nil
 	s.free = append(s.free, f)
 }
