@@ -10,8 +10,22 @@ import (
 )
 
 // TestTwoHundredMembers: a rebalance of 200 members, from the last join to
-// every assignment, is a matter of milliseconds.
+// every assignment, is a matter of milliseconds: 0.7 to 5 ms for a classic
+// group, 13 to 60 ms for one of KIP-848 with 1,000 partitions (a busy 2-core
+// machine). The members of the latter hear of it at their next heartbeats, whose
+// interval is not counted.
 func TestTwoHundredMembers(t *testing.T) {
+	for range 5 { // a machine that does something else meanwhile is no fault
+		classic, consumer := twoHundredMembers(t)
+		if t.Logf("classic %v, consumer %v", classic, consumer); max(classic, consumer) < time.Second {
+			return
+		}
+	}
+	t.Error("a rebalance takes a second or more")
+}
+
+// twoHundredMembers gives how long the rebalances took.
+func twoHundredMembers(t *testing.T) (classic, consumer time.Duration) {
 	r := newRig(t)
 	ids, gen := r.stable("g", 200)
 	began := time.Now()
@@ -40,18 +54,19 @@ func TestTwoHundredMembers(t *testing.T) {
 			t.Fatalf("member %d: %+v", i, got)
 		}
 	}
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("took %v", took)
-	}
+	classic = time.Since(began)
 	r.topic("big", 1000)
 	ms := make([]*member, 200)
 	for i := range ms {
 		ms[i] = r.member("new", fmt.Sprintf("m%03d", i), "big")
 	}
-	began = time.Now()
-	for _, m := range ms {
+	for _, m := range ms[:199] {
 		m.mustBeat()
 	}
+	r.advance(2 * time.Second)
+	r.converge(ms[:199]...)
+	began = time.Now()
+	ms[199].mustBeat()
 	r.advance(2 * time.Second)
 	r.converge(ms...)
 	if n := r.oneOwner(ms...); n != 1000 {
@@ -62,9 +77,7 @@ func TestTwoHundredMembers(t *testing.T) {
 			t.Fatalf("%s has %d partitions, want 5", m.id, m.has.size())
 		}
 	}
-	if took := time.Since(began); took > time.Minute {
-		t.Errorf("took %v", took)
-	}
+	return classic, time.Since(began)
 }
 
 // TestMemoryOfIdleGroups: 10,000 groups of one idle member with an offset.
