@@ -3,7 +3,8 @@
 usage: group.py CLIENT BOOTSTRAP GROUP TOPIC OUT [SECONDS]
 
 Appends "partition offset value" lines to OUT for every record, commits as it
-goes, and leaves the group when SECONDS have passed or on SIGTERM.
+goes, and leaves the group when SECONDS have passed or on SIGTERM. A TOPIC that
+begins with ^ is a pattern; metadata is then looked at every second.
 """
 import signal
 import sys
@@ -31,8 +32,10 @@ if client == "kafka-python":
     from kafka import KafkaConsumer
     from kafka.errors import KafkaError
 
-    consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
-                             enable_auto_commit=False, session_timeout_ms=10000, max_poll_interval_ms=20000)
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
+                             enable_auto_commit=False, session_timeout_ms=10000, max_poll_interval_ms=20000,
+                             **({"metadata_max_age_ms": 1000} if topic.startswith("^") else {}))
+    consumer.subscribe(**({"pattern": topic} if topic.startswith("^") else {"topics": [topic]}))
     while going():
         batch = consumer.poll(timeout_ms=200)
         for part, records in batch.items():
@@ -50,6 +53,7 @@ else:
 
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
                          "enable.auto.commit": False,
+                         **({"topic.metadata.refresh.interval.ms": 1000} if topic.startswith("^") else {}),
                          **({"group.protocol": "consumer"} if client == "confluent-848" else
                             {"session.timeout.ms": 10000,
                              "partition.assignment.strategy": "cooperative-sticky" if client == "confluent-cooperative" else "range"})})
