@@ -14,11 +14,10 @@ func (w *work) retarget(now time.Time, old, m *consumerMember) {
 	if g.targetEpoch >= w.epoch {
 		return
 	}
-	cfg := w.s.cfg()
-	interval := cfg.assignmentIntervalOf(g.id)
-	if g.targetAtMs != 0 && interval > 0 && now.UnixMilli() < g.targetAtMs+interval.Milliseconds() {
+	if !w.s.targetDue(now, g) {
 		return
 	}
+	cfg := w.s.cfg()
 	img, _ := w.s.img()
 	in := w.assignInput(m, img)
 	targets := assign(g.preferred(w.counted(old), m, cfg.assignors[0]), in)
@@ -33,6 +32,12 @@ func (w *work) retarget(now time.Time, old, m *consumerMember) {
 		}
 	}
 	w.add(&targetEpochChange{group: g.id, epoch: w.epoch, atMs: now.UnixMilli()})
+}
+
+// targetDue says that the group's interval between two targets has passed.
+func (s *state) targetDue(now time.Time, g *consumerGroup) bool {
+	interval := s.cfg().assignmentIntervalOf(g.id)
+	return g.targetAtMs == 0 || interval <= 0 || now.UnixMilli() >= g.targetAtMs+interval.Milliseconds()
 }
 
 // inherited is the target that this operation already gave a static member

@@ -167,7 +167,7 @@ func (s *state) syncConsumer(now time.Time, g *consumerGroup, r *kmsg.SyncGroupR
 	case code != codeNone:
 	case differs(r.ProtocolType, &typ), differs(r.Protocol, &m.sub.classic.protocols[0].name):
 		code = codeInconsistentProtocol
-	case g.targetEpoch > m.cur.epoch && m.cur.state != memberUnrevoked:
+	case s.behind(now, g, m) && m.cur.state != memberUnrevoked:
 		s.awaitJoin(now, g, m)
 		code = codeRebalanceInProgress
 	}
@@ -189,6 +189,13 @@ func (s *state) syncConsumer(now time.Time, g *consumerGroup, r *kmsg.SyncGroupR
 	s.answerSync(done, resp)
 }
 
+// behind says that a classic member is to join again: there is a newer target,
+// or the group has changed and the join would compute one. Nobody else may do so
+// for as long as the members of KIP-848 do not send a heartbeat.
+func (s *state) behind(now time.Time, g *consumerGroup, m *consumerMember) bool {
+	return m.cur.epoch < g.targetEpoch || m.cur.epoch < g.epoch && s.targetDue(now, g)
+}
+
 // heartbeatConsumer is Heartbeat of a classic member.
 func (s *state) heartbeatConsumer(now time.Time, g *consumerGroup, r *kmsg.HeartbeatRequest) int16 {
 	m, code := g.classicIn(r.MemberID, r.InstanceID, r.Generation)
@@ -196,7 +203,7 @@ func (s *state) heartbeatConsumer(now time.Time, g *consumerGroup, r *kmsg.Heart
 		return code
 	}
 	s.touch(now, g, m, ms(m.sub.classic.sessionMs))
-	if m.cur.epoch < g.targetEpoch || m.cur.state == memberUnrevoked ||
+	if s.behind(now, g, m) || m.cur.state == memberUnrevoked ||
 		m.cur.state == memberUnreleased && !g.waitsForOthers(m) {
 		s.awaitJoin(now, g, m)
 		return codeRebalanceInProgress

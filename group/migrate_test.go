@@ -133,6 +133,53 @@ func TestUpgradeAndDowngrade(t *testing.T) {
 	}
 }
 
+// TestClassicMembersHearOfAChange: a classic member of a consumer group is told
+// to join again when the group has changed, though no member of KIP-848 has asked
+// for a new target, and the join gives it one.
+func TestClassicMembersHearOfAChange(t *testing.T) {
+	r := newRig(t)
+	ids, gen := classicGroupOfTwo(r)
+	m := r.member("g", "new", "a")
+	m.mustBeat()
+	owned := map[string][]int32{ids[0]: {0, 1}, ids[1]: {2, 3}}
+	gens := map[string]int32{ids[0]: gen, ids[1]: gen}
+	for range 6 {
+		for _, id := range ids {
+			if r.beat("g", id, gens[id]) == codeRebalanceInProgress {
+				var n int
+				gens[id], n = r.classicRound(id, owned[id]...)
+				owned[id] = owned[id][:min(n, len(owned[id]))]
+			}
+		}
+		m.mustBeat()
+		r.advance(time.Second)
+	}
+	stay, gone := ids[0], ids[1]
+	if code := r.beat("g", stay, gens[stay]); code != 0 {
+		t.Fatalf("before: %d", code)
+	}
+	if resp := r.sync("g", stay, gens[stay], nil).get(); resp.ErrorCode != 0 {
+		t.Fatalf("sync before: %d", resp.ErrorCode)
+	}
+	m.mustBeat() // a target of this very moment
+	r.leave("g", kmsg.LeaveGroupRequestMember{MemberID: gone})
+	g := r.s.groups["g"].consumer
+	g.targetAtMs = r.now.UnixMilli()
+	if code := r.beat("g", stay, gens[stay]); code != 0 {
+		t.Fatalf("within the interval of targets, where a join would change nothing: %d", code)
+	}
+	r.advance(time.Second)
+	if code := r.beat("g", stay, gens[stay]); code != codeRebalanceInProgress {
+		t.Fatalf("heartbeat: %d", code)
+	}
+	if resp := r.sync("g", stay, gens[stay], nil).get(); resp.ErrorCode != codeRebalanceInProgress {
+		t.Fatalf("sync: %d", resp.ErrorCode)
+	}
+	if next, _ := r.classicRound(stay, owned[stay]...); next <= gens[stay] || g.targetEpoch != g.epoch {
+		t.Fatalf("generation %d after %d, target of epoch %d in %d", next, gens[stay], g.targetEpoch, g.epoch)
+	}
+}
+
 func TestUpgradeRefused(t *testing.T) {
 	for _, c := range []struct {
 		name string

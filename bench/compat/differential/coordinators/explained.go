@@ -15,10 +15,10 @@ var explained = []*explanation{
 		"a static classic member takes the place of the last member of KIP-848, and the group becomes classic: Kafka answers with the " +
 			"member's epoch, which is no generation of the group, so that SyncGroup refuses it (GroupMetadataManager." +
 			"classicGroupJoinToConsumerGroup); here it is the generation", 0},
-	{regexp.MustCompile(`(?s)JoinGroup .*Kafka: +\.ErrorCode = -1\n`),
+	{regexp.MustCompile(`(?s)JoinGroup v[5-9] join "[^"]+" as own \S+\.m2\b[^\n]*, type "consumer", \[[^\n]+\]\n +Kafka: +\.ErrorCode = -1\n.*Chronik: +\.ErrorCode = \d+\n`),
 		"a static member of KIP-848 replaced by a classic one whose protocols Kafka cannot agree on: NoSuchElementException in " +
 			"ClassicGroup.fromConsumerGroup, UNKNOWN_SERVER_ERROR", 0},
-	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat .*Kafka: +\.ErrorCode = -1\n.*Chronik: +\.ErrorCode = 0\n`),
+	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat [^\n]*kind [0-3], full true, [^\n]*\n +Kafka: +\.ErrorCode = -1\n.*Chronik: +\.ErrorCode = 0\n`),
 		"a classic group whose members have not all been heard in its rebalance becomes a consumer group: IllegalArgumentException in " +
 			"ConsumerGroup.fromClassicGroup, UNKNOWN_SERVER_ERROR", 0},
 	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat .*assignor "(range|uniform)"\n.*MemberEpoch`),
@@ -42,6 +42,19 @@ var explained = []*explanation{
 	{regexp.MustCompile(`(?s)SyncGroup .*Kafka: +no answer while the other has one\n.*Chronik: +\.ErrorCode = 25\n`),
 		"a member that leaves while its own SyncGroup waits: Kafka completes only what waits in JoinGroup and leaves the SyncGroup to time out " +
 			"(GroupMetadataManager.removeMemberAndUpdateClassicGroup); here it is answered", 0},
+	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat [^\n]*kind [6-9], full false[^\n]*\n +Kafka: +\.ErrorCode = 0\n +\.MemberID = (\S+)\n +\.MemberEpoch = \d+\n[^C]*Chronik: +\.ErrorCode = 0\n +\.MemberID = \S+\n +\.MemberEpoch = \d+\n`),
+		"a member that has to give up a partition stays at its epoch until it has. Which members get one more than the others goes in Kafka by " +
+			"the order of a hash map of their ids (UniformHomogeneousAssignmentBuilder.maybeRevokePartitions), which are random; here who has " +
+			"one more keeps it", 0},
+	{regexp.MustCompile(`(?s)ConsumerGroupDescribe [^\n]*\n +Kafka: [^\n]*ErrorCode = 0, [^\n]*State = (Stable|Assigning|Reconciling), [^\n]*SubscribedTopicRegex = [^,]+topic1, .*Chronik: `),
+		"patterns are resolved beside the coordinator by both (GroupMetadataManager.refreshRegularExpressionsAsync), and the group has a new " +
+			"epoch when that is done: one may be ahead of the other when it is asked", 0},
+	{regexp.MustCompile(`(?s)OffsetCommit [^\n]*, generation - 1\n.*Kafka: .*ErrorCode = (22|113)\}.*Chronik: .*ErrorCode = 0\}`),
+		"an epoch older than the member's is good for partitions that it has had since (KIP-1251, as Kafka 4.3 has it); 4.2 refuses it", 0},
+	{regexp.MustCompile(`(?s)Produce v1[2-9] produce \d+ to [^\n]*, plain false\n +Kafka: .*ErrorCode = 0, .*Chronik: .*ErrorCode = 45, `),
+		"a batch of transactions v2 that begins a producer's state must have sequence 0. Kafka goes by the version of the request that first " +
+			"asked the partition to verify the producer, though it was refused (ProducerStateManager.maybeCreateVerificationStateEntry keeps " +
+			"supportsEpochBump); here by the request's own", 0},
 }
 
 // explains finds why a difference may be; nil when nothing says so.
