@@ -87,6 +87,40 @@ func (m *member) leave(epoch int32) int16 {
 	return code
 }
 
+// TestSilenceIsNoRevocation: a member that has to give partitions up and sends
+// a heartbeat that says nothing of what it owns still has them.
+func TestSilenceIsNoRevocation(t *testing.T) {
+	r := newRig(t)
+	a, b := r.member("g", "ma", "a"), r.member("g", "mb", "a")
+	a.mustBeat()
+	r.converge(a)
+	owned := a.has // all four, until it says otherwise
+	b.mustBeat()
+	r.advance(2 * time.Second)
+	b.mustBeat()
+	a.mustBeat() // is told to give two up
+	epoch := a.epoch
+	for range 3 {
+		q := a.request()
+		q.Topics = nil
+		if code := a.do(q); code != 0 {
+			t.Fatal(code)
+		}
+		b.mustBeat()
+		if a.epoch != epoch || b.has.size() != 0 {
+			t.Fatalf("the silent member is at epoch %d (%d), the other has %v", a.epoch, epoch, b.has)
+		}
+	}
+	if owned.size() != 4 || a.has.size() != 2 {
+		t.Fatalf("%v, then %v", owned, a.has)
+	}
+	a.mustBeat() // lists the two that are left
+	b.mustBeat()
+	if a.epoch <= epoch || b.has.size() != 2 {
+		t.Fatalf("after the revocation: epoch %d, the other has %v", a.epoch, b.has)
+	}
+}
+
 // converge lets the members heartbeat until all have their target.
 func (r *rig) converge(ms ...*member) {
 	r.t.Helper()

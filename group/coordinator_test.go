@@ -401,3 +401,46 @@ func BenchmarkOffsetCommit(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
+
+// TestMarkers: a transaction's offsets are shown when its marker says commit, and
+// forgotten when it says abort, in this life and in the next.
+func TestMarkers(t *testing.T) {
+	fs := vfs.NewMem()
+	w := openWorld(t, fs, "/data", nil)
+	w.topic("t", 1)
+	if code := w.commit("g", "", -1, "t", 0, 1); code != 0 {
+		t.Fatal(code)
+	}
+	partition := Partition("g", worldPartitions)
+	want := func(offset int64) {
+		t.Helper()
+		if got, code := w.fetch("g", "t", 0); got != offset || code != 0 {
+			t.Fatalf("offset %d (code %d), want %d", got, code, offset)
+		}
+	}
+	for i, commit := range []bool{false, true, false} {
+		before, _ := w.fetch("g", "t", 0)
+		q := kmsg.NewPtrTxnOffsetCommitRequest()
+		q.Version, q.Group, q.Generation, q.ProducerID, q.ProducerEpoch = 3, "g", -1, 7, 0
+		q.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{{Partition: 0, Offset: int64(10 * (i + 1))}}}}
+		resp := await(func(done func(*kmsg.TxnOffsetCommitResponse)) { w.c.TxnOffsetCommit(q, logstore.Unguarded, done) })
+		if code := resp.Topics[0].Partitions[0].ErrorCode; code != 0 {
+			t.Fatal(code)
+		}
+		if _, code := w.fetch("g", "t", 0); code != codeUnstableOffsetCommit {
+			t.Fatalf("code %d while the transaction is open", code)
+		}
+		if err := await(func(done func(error)) { w.c.CompleteTransaction(partition, 7, 0, 0, commit, false, done) }); err != nil {
+			t.Fatal(err)
+		}
+		after := before
+		if commit {
+			after = int64(10 * (i + 1))
+		}
+		want(after)
+		w.close()
+		w = openWorld(t, fs, "/data", nil)
+		want(after)
+	}
+	w.close()
+}

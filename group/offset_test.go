@@ -239,6 +239,50 @@ func TestTxnCommitChecksTheMember(t *testing.T) {
 	}
 }
 
+// TestOffsetDeleteOfPending: to delete an offset that only a transaction would
+// commit is to delete it, whatever becomes of the transaction, and for good.
+func TestOffsetDeleteOfPending(t *testing.T) {
+	r := newRig(t)
+	r.commit("g", "", -1, 7, "b", 0, 1) // the group is there
+	if code := r.txnCommit("g", 7, "a", 0, 10); code != 0 {
+		t.Fatal(code)
+	}
+	q := kmsg.NewPtrOffsetDeleteRequest()
+	q.Group = "g"
+	q.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "a", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{Partition: 0}}}}
+	if resp := r.s.deleteOffsets(q); resp.ErrorCode != 0 || resp.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatalf("%+v", resp)
+	}
+	r.settle()
+	if err := r.s.appendMarker(r.now, 7, 0, 0, true, false); err != nil {
+		t.Fatal(err)
+	}
+	r.s.endTransaction(7, true)
+	if got, code := r.offset("g", "a", 0, true); got != -1 || code != 0 {
+		t.Fatalf("offset %d, code %d after the deletion", got, code)
+	}
+	r.sameAfterReload()
+}
+
+// TestDeletedTopicOfAnotherID: the end of a topic takes the offsets of that
+// topic, and not those of the one that has its name now.
+func TestDeletedTopicOfAnotherID(t *testing.T) {
+	r := newRig(t)
+	r.commit("g", "", -1, 10, "a", 0, 5) // v10 names topics by id
+	gone := idOf("a")
+	gone[15] = 77
+	r.s.topicsChanged(&topicChange{touched: map[string]bool{"a": true}, deleted: map[string]topicID{"a": gone}})
+	r.settle()
+	if got, _ := r.offset("g", "a", 0, false); got != 5 {
+		t.Fatalf("offset %d after an older topic of the name was deleted", got)
+	}
+	r.s.topicsChanged(&topicChange{touched: map[string]bool{"a": true}, deleted: map[string]topicID{"a": idOf("a")}})
+	r.settle()
+	if got, _ := r.offset("g", "a", 0, false); got != -1 {
+		t.Fatalf("offset %d after the topic was deleted", got)
+	}
+}
+
 func TestOffsetDelete(t *testing.T) {
 	r := newRig(t)
 	ids, gen := r.stable("g", 1) // subscribes to a

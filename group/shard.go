@@ -85,8 +85,8 @@ type task struct {
 	refused func(err error)
 }
 
-// ShardOptions are a shard's log and its hooks, which all run on the shard's
-// goroutine while it is the owner, never two at once.
+// ShardOptions are a shard's log and its hooks, which run on the shard's owner,
+// never two at once.
 type ShardOptions struct {
 	// Name names the goroutine.
 	Name string

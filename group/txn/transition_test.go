@@ -67,6 +67,7 @@ func TestInit(t *testing.T) {
 		{"exhausted, expected", &meta{id: "t", producerID: 7, prevProducerID: noProducer, nextProducerID: noProducer, epoch: lastEpoch, lastEpoch: noEpoch}, initExpect{7, lastEpoch}, errNone, false, 50, 0},
 		{"rotated, retry with the old id", &meta{id: "t", producerID: 50, prevProducerID: 7, nextProducerID: noProducer, epoch: 0, lastEpoch: lastEpoch}, initExpect{7, lastEpoch}, errNone, false, 50, 0},
 		{"rotated, older epoch of the old id", &meta{id: "t", producerID: 50, prevProducerID: 7, nextProducerID: noProducer, epoch: 0, lastEpoch: lastEpoch}, initExpect{7, 12}, errProducerFenced, false, 0, 0},
+		{"rotated, the old id with the new one's epoch", &meta{id: "t", producerID: 50, prevProducerID: 7, nextProducerID: noProducer, epoch: 0, lastEpoch: lastEpoch}, initExpect{7, 0}, errProducerFenced, false, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := *c.m
@@ -126,6 +127,7 @@ func TestEnd(t *testing.T) {
 		{"v2 abort retried", in(CompleteAbort, 2), false, 2, 3, nothing(errNone)},
 		{"v2 abort again", in(CompleteAbort, 2), false, 2, 4, want{errNone, PrepareAbort, 5}},
 		{"v2 retry while preparing", in(PrepareCommit, 2), true, 2, 3, nothing(errConcurrentTxns)},
+		{"v2 end of the next transaction while preparing", in(PrepareCommit, 2), true, 2, 4, nothing(errProducerFenced)},
 		{"v2 zombie", in(CompleteCommit, 2), true, 2, 1, nothing(errProducerFenced)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -141,6 +143,29 @@ func TestEnd(t *testing.T) {
 	}
 	if _, code := in(Ongoing, 2).endTransition(end{producerID: 8, epoch: 3, version: 2}, fresh(50), 1); code != errInvalidProducerIDMap {
 		t.Fatalf("another producer's id: got %d", code)
+	}
+}
+
+// TestTimedOut: a transaction's time counts from its begin, whatever was added
+// to it since, and only while it is open.
+func TestTimedOut(t *testing.T) {
+	m := ongoing(1) // begun at 200, for 1000 ms
+	later, code := m.addTransition(7, 3, []part{{"b", 0}}, 1, 1100)
+	if code != errNone {
+		t.Fatal(code)
+	}
+	for _, c := range []struct {
+		now  int64
+		want bool
+	}{{1200, false}, {1201, true}} {
+		if got := later.timedOut(c.now); got != c.want {
+			t.Errorf("at %d: %v, want %v", c.now, got, c.want)
+		}
+	}
+	for _, state := range []State{Empty, PrepareCommit, PrepareAbort, CompleteCommit, CompleteAbort} {
+		if in(state, 1).timedOut(1 << 40) {
+			t.Errorf("state %v times out", state)
+		}
 	}
 }
 
