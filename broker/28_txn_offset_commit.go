@@ -105,13 +105,14 @@ func (c *txnOffsets) answer(code errCode) kmsg.Response {
 }
 
 // enlist has the transaction's coordinator say that the group's partition is in the
-// transaction, or add it, and calls commit with a guard of the partition's log that
-// was taken when it did; where it refuses, that is the answer.
+// transaction, unless the log knows that, or add it, and calls commit with a guard
+// of the partition's log that was taken when it did; where it refuses, that is the
+// answer.
 func (c *txnOffsets) enlist(part txn.Partition, log *logstore.Log, commit func(logstore.Guard)) {
 	r, b := c.r, c.rq.s.b
-	guard := logstore.Unguarded
+	guard, open := logstore.Unguarded, false
 	take := func() (err error) {
-		guard, _, err = log.Guard(r.ProducerID, r.ProducerEpoch, record.NoSequence, c.rq.received.UnixMilli())
+		guard, open, err = log.Guard(r.ProducerID, r.ProducerEpoch, record.NoSequence, c.rq.received.UnixMilli())
 		return err
 	}
 	told := func(code errCode) {
@@ -136,6 +137,10 @@ func (c *txnOffsets) enlist(part txn.Partition, log *logstore.Log, commit func(l
 	case b.cluster.BrokerBool("transaction.partition.verification.enable"):
 		if err := take(); err != nil { // before it is asked
 			told(codeOf(err))
+			return
+		}
+		if open { // as with Produce, there is nothing to ask
+			told(errNone)
 			return
 		}
 		b.txns.Load().Verify(r.TransactionalID, r.ProducerID, r.ProducerEpoch, parts, func(code int16, missing map[txn.Partition]bool) {

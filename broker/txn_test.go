@@ -347,3 +347,43 @@ func TestTransactionEndsBeforeAppend(t *testing.T) {
 		}
 	}
 }
+
+// TestTxnOffsetsInAnOpenTransaction: while a transaction is open in a group's
+// partition, its producer's further commits are not verified again, as its
+// batches are not: the coordinator is asked once a transaction and partition.
+func TestTxnOffsetsInAnOpenTransaction(t *testing.T) {
+	b := run(t, nil)
+	makeTopic(t, b, "t", 1, nil)
+	c := beginTxn(t, b, "opens")
+	eventually(t, "the group's coordinator", func() bool {
+		req := kmsg.NewPtrAddOffsetsToTxnRequest()
+		req.Version, req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = 3, c.id, c.pid, c.epoch, "g"
+		return ask[*kmsg.AddOffsetsToTxnResponse](c.wire, req).ErrorCode == errNone && b.groups.Load().Ready()
+	})
+	commit := func(id string) int16 {
+		req := kmsg.NewPtrTxnOffsetCommitRequest()
+		req.Version, req.TransactionalID, req.Group, req.Generation = 3, id, "g", -1
+		req.ProducerID, req.ProducerEpoch = c.pid, c.epoch
+		top := kmsg.NewTxnOffsetCommitRequestTopic()
+		top.Topic = "t"
+		top.Partitions = []kmsg.TxnOffsetCommitRequestTopicPartition{{Offset: 1, LeaderEpoch: -1}}
+		req.Topics = append(req.Topics, top)
+		return ask[*kmsg.TxnOffsetCommitResponse](c.wire, req).Topics[0].Partitions[0].ErrorCode
+	}
+	if code := commit("another"); code != errInvalidProducerIDMapping {
+		t.Errorf("before it is open, by another transactional id: %d", code)
+	}
+	if code := commit(c.id); code != errNone {
+		t.Fatalf("the first commit: %d", code)
+	}
+	if code := commit("another"); code != errNone {
+		t.Errorf("the coordinator was asked again: %d", code)
+	}
+	if end := c.end(3, true); end.ErrorCode != errNone {
+		t.Fatalf("EndTxn: %+v", end)
+	}
+	c.state("CompleteCommit")
+	if code := commit("another"); code != errInvalidProducerIDMapping {
+		t.Errorf("after its end: %d", code)
+	}
+}

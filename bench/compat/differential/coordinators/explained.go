@@ -15,9 +15,12 @@ var explained = []*explanation{
 		"a static classic member takes the place of the last member of KIP-848, and the group becomes classic: Kafka answers with the " +
 			"member's epoch, which is no generation of the group, so that SyncGroup refuses it (GroupMetadataManager." +
 			"classicGroupJoinToConsumerGroup); here it is the generation", 0},
-	{regexp.MustCompile(`(?s)JoinGroup v[5-9] join "[^"]+" as own \S+\.m2\b[^\n]*, type "consumer", \[[^\n]+\]\n +Kafka: +\.ErrorCode = -1\n.*Chronik: +\.ErrorCode = \d+\n`),
+	{regexp.MustCompile(`(?s)JoinGroup v[5-9] join "[^"]+" as own \S+\.m2\b[^\n]*, type "consumer", \[[^\n]+\]\n +Kafka: +\.ErrorCode = -1\n.*Chronik: +\.ErrorCode = (0|23)\n`),
 		"a static member of KIP-848 replaced by a classic one whose protocols Kafka cannot agree on: NoSuchElementException in " +
 			"ClassicGroup.fromConsumerGroup, UNKNOWN_SERVER_ERROR", 0},
+	{regexp.MustCompile(`(?s)JoinGroup v[5-9] join "[^"]+" as own \S+\.m(2\b|[01], unknown instance)[^\n]*\n +Kafka: +\.ErrorCode = -1\n.*Chronik: +\.ErrorCode = 25\n`),
+		"a member id that was handed out to be joined with (KIP-394) comes back with an instance id: IllegalStateException in GroupMetadataManager." +
+			"classicGroupJoinExistingMember, UNKNOWN_SERVER_ERROR; here nobody has that instance id", 0},
 	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat [^\n]*kind [0-3], full true, [^\n]*\n +Kafka: +\.ErrorCode = -1\n.*Chronik: +\.ErrorCode = 0\n`),
 		"a classic group whose members have not all been heard in its rebalance becomes a consumer group: IllegalArgumentException in " +
 			"ConsumerGroup.fromClassicGroup, UNKNOWN_SERVER_ERROR", 0},
