@@ -10,7 +10,7 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash verify-crash attack compat compat-native compat-matrix compaction conformance differential acl-differential bench bench-compare bench-compare-more bench-diff clean
+.PHONY: help build run test test-fast race lint fuzz crash verify-crash attack compat compat-native compat-matrix compaction conformance differential acl-differential bench bench-log bench-compare bench-compare-more bench-diff clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -75,6 +75,9 @@ differential: build ## the same requests to Apache Kafka and to Chronik; fails o
 
 bench: ## the in-process benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-log: ## the log's benchmarks beside raw fdatasync, ROUNDS (5) times; writes logstore/FIGURES.md and mmap/FIGURES.md (WHAT=mmap for one)
+	bench/log
 
 WORK    ?= $(or $(CHRONIK_COMPAT_WORK),bench/compat/.work)
 COMPARE ?=

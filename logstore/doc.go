@@ -54,15 +54,15 @@
 //
 // # Figures
 //
-// ext4 on a virtio disk, 2 cores of an EPYC shared with other work (load 10 to
-// 20 while measured; trust ratios): an append of 1 KiB costs the caller 4 to 5
-// µs by pwrite and less through a window, with no allocation; a tail read by
-// cursor 60 ns, a lookup by index and header walk 5 µs. Closed loop, 1 KiB, one
-// writer: p50 0.16 ms beside a raw fdatasync of 0.15 ms. 300 idle partitions
-// take 1.7 to 2.2 KiB of heap each. A broker with 10 to 12 GB in 6 partitions is
-// ready 62 to 215 ms after a clean stop (6 starts), 259 to 895 ms after kill -9
-// without load and 668 to 1,089 ms after kill -9 under load (3 each, page cache
-// warm, load 13 to 40): what it costs is reading the journal's ring.
+// FIGURES.md has those of the benchmarks, beside raw fdatasync of the same disk:
+// 1 KiB in each of many partitions made durable, first appends, closed loops in each
+// mode, what an append and a lookup cost their caller. make bench-log writes it.
+//
+// Not of a benchmark: 300 idle partitions take 1.7 to 2.2 KiB of heap each. A broker
+// with 10 to 12 GB in 6 partitions is ready 62 to 215 ms after a clean stop (6
+// starts), 259 to 895 ms after kill -9 without load and 668 to 1,089 ms after kill -9
+// under load (3 each, page cache warm, load 13 to 40, 2 cores of an EPYC): what it
+// costs is reading the journal's ring.
 //
 // 10,000 partitions in one topic, the whole binary (245cc89; ext4 on a virtio
 // disk, 2 cores of a Xeon, load 6 to 9; go test -run TenThousand -v
@@ -77,9 +77,6 @@
 // A start after kill -9 of the 10 GB under load made 69,482 reads when it read all
 // of the ring and a frame block by block, and makes 4,929 now that it passes files
 // over and reads 64 blocks at once (strace; 2.5 s and 0.9 s under it).
-//
-//	go test -run '^$' -bench 'Append|Read|Durable|Spread' ./logstore
-//	go test -run '^$' -bench FirstAppend -benchtime 3x ./logstore
 //
 // # What is not here
 //
