@@ -40,6 +40,9 @@ func TestRingFilesPassedOver(t *testing.T) {
 		{"behind the checkpoint", content{run(7, 31, 10), run(7, 41, 10), run(7, 51, 10)}, []int{1, 2}, checkpointMark{7, 40}, 20},
 		{"never written", content{blank(200), run(7, 41, 10)}, []int{1}, checkpointMark{7, 40}, 10},
 		{"no header of a group and still not blank", content{append(blank(150), slices.Repeat([]byte{1}, journalBlock)...), run(7, 41, 10)}, []int{1}, checkpointMark{7, 40}, 10},
+		{"a group behind the checkpoint in a block that is not looked at", content{
+			slices.Concat(run(7, 36, 4), journalGroup(7, 40, 5, 64*blockPayload), journalGroup(7, 41, 70, 10), blank(30)), run(7, 42, 5),
+		}, []int{0, 1}, checkpointMark{7, 40}, 6},
 		{"the first block of a new life was lost", content{lost(run(6, 1, 300), 1, run(7, 41, 300))}, []int{0}, checkpointMark{7, 40}, 299},
 		{"70 blocks of a new life were lost", content{lost(run(6, 1, 300), 70, run(7, 41, 300))}, []int{0}, checkpointMark{7, 40}, 230},
 		{"the first blocks are damaged", content{append(blank(80), run(7, 41, 300)[80*journalBlock:]...)}, []int{0}, checkpointMark{7, 40}, 220},

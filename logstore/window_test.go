@@ -90,6 +90,38 @@ func TestWindows(t *testing.T) {
 	r.close()
 }
 
+// TestBudgetOfOneLog: a log whose next window would pass the budget, with nobody
+// else to take from, goes on in the one that it has and gets no other.
+func TestBudgetOfOneLog(t *testing.T) {
+	const budget = 8192
+	r := windowRig(t, vfs.NewMem(), func(o *Options) { o.WindowBudget = budget }).ready()
+	l := r.open(specOf("t", 0))
+	through := 0
+	for range 200 {
+		r.put(l, strings.Repeat("x", 100), 1)
+		for !l.mapperIdle() {
+			runtime.Gosched()
+		}
+		l.mu.Lock()
+		c, end := l.active.win.cur, l.active.size.Load()
+		l.mu.Unlock()
+		if n := r.s.dirs[0].mapper.mapped.Load(); n > budget {
+			t.Fatalf("%d bytes are mapped, the budget is %d", n, budget)
+		}
+		if c == nil {
+			continue
+		}
+		through++
+		if c.off > end {
+			t.Fatalf("the log ends at byte %d, and its window, which begins at %d, was taken for it", end, c.off)
+		}
+	}
+	if through < 100 {
+		t.Errorf("only %d of 200 appends left the log with a window", through)
+	}
+	r.close()
+}
+
 // TestWindowBudget: more hot logs than windows; the idle ones give theirs up.
 func TestWindowBudget(t *testing.T) {
 	r := windowRig(t, vfs.NewMem(), func(o *Options) { o.WindowBudget = 4 * 8192 }).ready()
