@@ -10,7 +10,7 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash verify-crash attack compat compat-native compat-matrix compaction conformance differential acl-differential bench bench-log bench-compare bench-compare-more bench-diff clean
+.PHONY: help build run test test-fast race lint fuzz crash verify-crash power-cut attack compat compat-native compat-matrix compaction conformance differential acl-differential bench bench-log bench-compare bench-compare-more bench-diff clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -48,6 +48,9 @@ crash: ## the crash model over SEEDS seeds (from CRASH_FIRST), with what they we
 
 verify-crash: build ## kill -9 the broker every EVERY (15) s for FOR (600) s under transactions, groups and producers
 	bench/crash
+
+power-cut: build ## the same with power cuts: on a file system that loses what was not synced (bench/powercut, FUSE)
+	POWER=1 bench/crash
 
 compat: build ## foreign clients against bin/chronik (installs them itself)
 	bench/compat/run

@@ -27,6 +27,7 @@
 //	pace.go          when the records of an open loop are due
 //	hist.go          HDR histograms; result.go, process.go, batch.go, ready.go
 //
-// Scripts: crash kills a broker under the checks, diff compares the benchmarks
+// Scripts: crash kills a broker under the checks, or cuts its power on the file
+// system of powercut, diff compares the benchmarks
 // of two commits, primitives those with and without vectors.
 package bench
