@@ -225,6 +225,8 @@ func TestScrub(t *testing.T) {
 	if n := len(told); n != 0 || u.scrubPasses.Load() != 1 {
 		t.Fatalf("%d times damage in a whole log", n)
 	}
+	// Its sums are those of what was written, and not of what comes now.
+	eventually(t, "the first segment is sealed", func() bool { return (*l.segs.Load())[0].sealed.Load() })
 	f, err := r.disk.Open("/data/logs/t-0/00000000000000000000.log")
 	r.must(err)
 	_, err = f.WriteAt([]byte{1}, 100)
