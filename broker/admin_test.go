@@ -390,6 +390,24 @@ func TestDeleteRecords(t *testing.T) {
 	}
 }
 
+// TestDeleteRecordsByPolicy: only a topic that nothing but compaction cleans keeps
+// its records.
+func TestDeleteRecordsByPolicy(t *testing.T) {
+	b := run(t, nil)
+	w := dial(t, b)
+	for policy, want := range map[string]errCode{"delete": errNone, "compact": errPolicyViolation, "compact,delete": errNone, "": errNone} {
+		topic := "p" + strings.ReplaceAll(policy, ",", "-")
+		makeTopic(t, b, topic, 1, map[string]*string{"cleanup.policy": &policy})
+		produceTo(t, w, topic, batchOf(t, 0, 4))
+		req := kmsg.NewPtrDeleteRecordsRequest()
+		req.Version, req.TimeoutMillis = 2, 5000
+		req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: topic, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: 3}}}}
+		if got := ask[*kmsg.DeleteRecordsResponse](w, req).Topics[0].Partitions[0].ErrorCode; got != want {
+			t.Errorf("cleanup.policy %q: %d, want %d", policy, got, want)
+		}
+	}
+}
+
 // TestDeleteRecordsTwice: of a partition that is named twice the last offset
 // counts, be it lower, and one answer comes for each.
 func TestDeleteRecordsTwice(t *testing.T) {

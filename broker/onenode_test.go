@@ -171,3 +171,53 @@ func TestUpdateFeatures(t *testing.T) {
 		t.Errorf("v0: %+v", resp)
 	}
 }
+
+// TestElectionTypes: v1 and later have two types of election.
+func TestElectionTypes(t *testing.T) {
+	b := run(t, nil)
+	makeTopic(t, b, "t", 1, nil)
+	w := dial(t, b)
+	for kind, want := range map[int8]errCode{0: errNone, 1: errNone, 2: errInvalidRequest, -1: errInvalidRequest} {
+		req := kmsg.NewPtrElectLeadersRequest()
+		req.Version, req.ElectionType = 2, kind
+		req.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: "t", Partitions: []int32{0}}}
+		resp := ask[*kmsg.ElectLeadersResponse](w, req)
+		part := resp.Topics[0].Partitions[0].ErrorCode
+		if resp.ErrorCode != want || want != errNone && part != want || want == errNone && part != errElectionNotNeeded {
+			t.Errorf("type %d: %d, its partition %d; want %d", kind, resp.ErrorCode, part, want)
+		}
+	}
+}
+
+// TestLogDirsOfSome: DescribeLogDirs tells of the topics and partitions that it
+// is asked for, and of all when it is asked for none in particular.
+func TestLogDirsOfSome(t *testing.T) {
+	b := run(t, nil)
+	makeTopic(t, b, "t", 3, nil)
+	makeTopic(t, b, "u", 2, nil)
+	w := dial(t, b)
+	for _, c := range []struct {
+		ask  []kmsg.DescribeLogDirsRequestTopic
+		want string
+	}{
+		{nil, "t [0 1 2] u [0 1] "},
+		{[]kmsg.DescribeLogDirsRequestTopic{}, ""},
+		{[]kmsg.DescribeLogDirsRequestTopic{{Topic: "t", Partitions: []int32{1}}}, "t [1] "},
+		{[]kmsg.DescribeLogDirsRequestTopic{{Topic: "u", Partitions: []int32{1, 0}}, {Topic: "t", Partitions: []int32{2, 9}}, {Topic: "none", Partitions: []int32{0}}}, "t [2] u [0 1] "},
+		{[]kmsg.DescribeLogDirsRequestTopic{{Topic: "t", Partitions: []int32{0}}, {Topic: "t", Partitions: []int32{2}}}, "t [0 2] "},
+	} {
+		got := ""
+		for _, d := range ask[*kmsg.DescribeLogDirsResponse](w, &kmsg.DescribeLogDirsRequest{Version: 4, Topics: c.ask}).Dirs {
+			for _, topic := range d.Topics {
+				var parts []int32
+				for _, p := range topic.Partitions {
+					parts = append(parts, p.Partition)
+				}
+				got += fmt.Sprint(topic.Topic, " ", parts, " ")
+			}
+		}
+		if got != c.want {
+			t.Errorf("asked for %+v: %q, want %q", c.ask, got, c.want)
+		}
+	}
+}
