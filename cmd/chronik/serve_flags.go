@@ -59,7 +59,8 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.StringVar(&f.config, "config", "", "a file of key=value lines like Kafka's server.properties")
 	p.StringArrayVar(&f.limits, "limit", nil, "a number of the table of limits, name=value; repeat for more")
 	p.StringVar(&f.clusterID, "cluster-id", "", "must be the data directory's; empty takes what is there, or makes one")
-	p.Int32Var(&f.nodeID, "node-id", -1, "Kafka's node.id (default 1)")
+	p.Int32Var(&f.nodeID, "node-id", -1, "Kafka's node.id")
+	p.Lookup("node-id").DefValue = "1" // what serves when neither this nor a configuration names one
 	p.StringVar(&f.journalDir, "journal-dir", "", "directory of the journals (default <data-dir>/journal)")
 	p.StringVar(&f.journalMax, "journal-max", "1GiB", "largest journal of one data directory")
 	p.DurationVar(&f.commitDelay, "commit-delay", 0, "wait before each sync, for disks with few operations per second")
