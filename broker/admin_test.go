@@ -546,6 +546,34 @@ func TestDescribe(t *testing.T) {
 	if got := strings.Join(pages, "|"); got != "t0t1t2|t3t4u0|u1u2u3|u4" {
 		t.Errorf("pages %s", got)
 	}
+	// A cursor at a topic that was not asked for, or before the first partition.
+	for _, c := range []struct {
+		topics []string
+		at     string
+		part   int32
+		want   string // each topic's code and its first partition
+	}{
+		{[]string{"t"}, "u", 0, "t 42"},
+		{[]string{"t", "u"}, "u", -1, "t 42 u 42"},
+		{[]string{"t", "u"}, "u", 3, "u 0 from 3"},
+		{nil, "tt", 2, "u 0 from 0"},
+	} {
+		req := &kmsg.DescribeTopicPartitionsRequest{ResponsePartitionLimit: 100, Cursor: &kmsg.DescribeTopicPartitionsRequestCursor{Topic: c.at, Partition: c.part}}
+		for _, name := range c.topics {
+			req.Topics = append(req.Topics, kmsg.DescribeTopicPartitionsRequestTopic{Topic: name})
+		}
+		var got []string
+		for _, top := range ask[*kmsg.DescribeTopicPartitionsResponse](w, req).Topics {
+			one := fmt.Sprint(*top.Topic, " ", top.ErrorCode)
+			if len(top.Partitions) > 0 {
+				one += fmt.Sprint(" from ", top.Partitions[0].Partition)
+			}
+			got = append(got, one)
+		}
+		if list := strings.Join(got, " "); list != c.want {
+			t.Errorf("of %v from %s-%d on: %q, want %q", c.topics, c.at, c.part, list, c.want)
+		}
+	}
 	resources := ask[*kmsg.ListConfigResourcesResponse](w, &kmsg.ListConfigResourcesRequest{Version: 1})
 	if len(resources.ConfigResources) != 4 { // two topics, the broker, its logger
 		t.Errorf("resources %+v", resources.ConfigResources)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -385,5 +386,50 @@ func TestTxnOffsetsInAnOpenTransaction(t *testing.T) {
 	c.state("CompleteCommit")
 	if code := commit("another"); code != errInvalidProducerIDMapping {
 		t.Errorf("after its end: %d", code)
+	}
+}
+
+// TestTransactionsFiltered: every filter of ListTransactions leaves out the rest.
+func TestTransactionsFiltered(t *testing.T) {
+	b := run(t, nil)
+	makeTopic(t, b, "t", 1, nil)
+	open, idle := beginTxn(t, b, "order-1"), beginTxn(t, b, "order-10")
+	if got := open.add("t", 0); got != errNone {
+		t.Fatalf("AddPartitionsToTxn: %d", got)
+	}
+	w := dial(t, b)
+	text := func(s string) *string { return &s }
+	for _, c := range []struct {
+		name   string
+		change func(*kmsg.ListTransactionsRequest)
+		want   string
+	}{
+		{"all", func(*kmsg.ListTransactionsRequest) {}, "order-1 Ongoing,order-10 Empty"},
+		{"a state", func(r *kmsg.ListTransactionsRequest) { r.StateFilters = []string{"Empty"} }, "order-10 Empty"},
+		{"states", func(r *kmsg.ListTransactionsRequest) { r.StateFilters = []string{"Empty", "Ongoing"} }, "order-1 Ongoing,order-10 Empty"},
+		{"no state that is known", func(r *kmsg.ListTransactionsRequest) { r.StateFilters = []string{"Busy"} }, ""},
+		{"a producer", func(r *kmsg.ListTransactionsRequest) { r.ProducerIDFilters = []int64{open.pid} }, "order-1 Ongoing"},
+		{"both producers", func(r *kmsg.ListTransactionsRequest) { r.ProducerIDFilters = []int64{idle.pid, open.pid} }, "order-1 Ongoing,order-10 Empty"},
+		{"a producer that is not there", func(r *kmsg.ListTransactionsRequest) { r.ProducerIDFilters = []int64{1 << 40} }, ""},
+		{"a name", func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = text("order-1") }, "order-1 Ongoing"},
+		{"the end of a name", func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = text("rder-10") }, ""},
+		{"one of two names", func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = text("order-1|order-2") }, "order-1 Ongoing"},
+		{"a pattern", func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = text("order-.*0") }, "order-10 Empty"},
+		{"an empty pattern", func(r *kmsg.ListTransactionsRequest) { r.TransactionalIDPattern = text("") }, "order-1 Ongoing,order-10 Empty"},
+		{"open for an hour", func(r *kmsg.ListTransactionsRequest) {
+			r.DurationFilterMillis = 3_600_000
+			r.StateFilters = []string{"Ongoing"}
+		}, ""},
+	} {
+		req := kmsg.NewPtrListTransactionsRequest()
+		req.Version = 2
+		c.change(req)
+		var got []string
+		for _, s := range ask[*kmsg.ListTransactionsResponse](w, req).TransactionStates {
+			got = append(got, s.TransactionalID+" "+s.TransactionState)
+		}
+		if list := strings.Join(got, ","); list != c.want {
+			t.Errorf("%s: %q, want %q", c.name, list, c.want)
+		}
 	}
 }
