@@ -221,3 +221,43 @@ func TestLogDirsOfSome(t *testing.T) {
 		}
 	}
 }
+
+// TestMoreThanAskedFor: assignments that do not match the partitions, a topic
+// named in two ways and a quorum asked for beside another are refused.
+func TestMoreThanAskedFor(t *testing.T) {
+	b := run(t, nil)
+	id := makeTopic(t, b, "t", 1, nil)
+	w := dial(t, b)
+	for n, want := range map[int]errCode{1: errInvalidReplicaAssignment, 3: errInvalidReplicaAssignment, 2: errNone} {
+		req := kmsg.NewPtrCreatePartitionsRequest()
+		req.Version, req.TimeoutMillis, req.ValidateOnly = 3, 5000, true
+		one := kmsg.CreatePartitionsRequestTopic{Topic: "t", Count: 3}
+		for range n {
+			one.Assignment = append(one.Assignment, kmsg.CreatePartitionsRequestTopicAssignment{Replicas: []int32{b.opt.NodeID}})
+		}
+		req.Topics = append(req.Topics, one)
+		if got := ask[*kmsg.CreatePartitionsResponse](w, req).Topics[0].ErrorCode; got != want {
+			t.Errorf("2 more partitions with %d assignments: %d, want %d", n, got, want)
+		}
+	}
+	quorum := kmsg.NewPtrDescribeQuorumRequest()
+	quorum.Version = 2
+	asked := kmsg.DescribeQuorumRequestTopic{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{Partition: 0}}}
+	quorum.Topics = []kmsg.DescribeQuorumRequestTopic{asked, {Topic: "t", Partitions: asked.Partitions}}
+	for _, top := range ask[*kmsg.DescribeQuorumResponse](w, quorum).Topics {
+		if got := top.Partitions[0].ErrorCode; got != errUnknownTopicOrPartition {
+			t.Errorf("the quorum of %s, asked for beside another: %d", top.Topic, got)
+		}
+	}
+	name := "t"
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	del.Version, del.TimeoutMillis = 6, 5000
+	del.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: &name}, {TopicID: id}}
+	resp := ask[*kmsg.DeleteTopicsResponse](w, del)
+	if len(resp.Topics) != 1 || resp.Topics[0].ErrorCode != errInvalidRequest || resp.Topics[0].Topic == nil || *resp.Topics[0].Topic != "t" {
+		t.Errorf("a topic by name and by id: %+v", resp.Topics)
+	}
+	if b.cluster.Image().Topic("t") == nil {
+		t.Error("a topic that was named twice is deleted")
+	}
+}
