@@ -82,6 +82,7 @@ var metrics = []metric{
 	{"journal_sync_running_seconds", "How long the slowest running sync has been running.", nil},
 	{"stalled_syncs_total", "Syncs that ran longer than --stall-unhealthy.", nil},
 	{"log_open_files", "Segment files open.", nil},
+	{"log_room_syncs_total", "Segments synced so that their files could be closed: more are hot than may be open.", nil},
 	{"log_segments", "Segments of loaded logs.", nil},
 	{"logs", "Logs.", nil},
 	{"log_recoveries_total", "Logs recovered after an unclean stop.", nil},
@@ -209,6 +210,7 @@ func (s sink) log() {
 	s.gauge("journal_sync_running_seconds", st.SyncRunning.Seconds())
 	s.count("stalled_syncs_total", float64(st.StalledSyncs))
 	s.gauge("log_open_files", float64(st.OpenFiles))
+	s.count("log_room_syncs_total", float64(st.RoomSyncs))
 	s.gauge("log_segments", float64(st.Segments))
 	s.gauge("logs", float64(st.Logs))
 	s.count("log_recoveries_total", float64(st.Recoveries))

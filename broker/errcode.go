@@ -102,6 +102,7 @@ var logCodes = []struct {
 	{logstore.ErrCoordinatorFenced, errTransactionCoordFenced},
 	{logstore.ErrOutOfRange, errOffsetOutOfRange},
 	{logstore.ErrOffline, errStorage},
+	{logstore.ErrNoFiles, errStorage}, // retriable, for producers and consumers
 	{logstore.ErrCordoned, errInvalidReplicationFactor},
 	{logstore.ErrReadOnly, errStorage},
 	{logstore.ErrDamaged, errStorage},

@@ -239,6 +239,7 @@ var (
 	ErrCordoned           = errors.New("logstore: every data directory is cordoned; take one off Tuning.Cordoned")
 	ErrOffline            = errors.New("logstore: the data directory is offline after an I/O error")
 	ErrDiskFull           = errors.New("logstore: free space is below the reserve; appends of clients are refused")
+	ErrNoFiles            = errors.New("logstore: the process has as many files open as it may; raise its limit (ulimit -n)")
 	ErrClosed             = errors.New("logstore: the log is closed or deleted")
 	ErrNotReady           = errors.New("logstore: recovery has not ended")
 	ErrReadOnly           = errors.New("logstore: the log is read-only around damaged data")

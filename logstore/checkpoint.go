@@ -65,10 +65,10 @@ func (d *dir) saveAll(force bool) error {
 	}
 	if err := d.persist(caps, mark); err != nil {
 		d.relist(logs)
-		if errors.Is(d.ioError(err), ErrDiskFull) {
-			return err
+		if errors.Is(d.ioError(err), ErrOffline) {
+			return errors.Join(ErrOffline, err)
 		}
-		return errors.Join(ErrOffline, err)
+		return err
 	}
 	for _, c := range caps {
 		if c.entry == nil {
@@ -182,19 +182,28 @@ func (d *dir) persist(caps []*capture, mark checkpointMark) error {
 
 // syncCaptured syncs the logs, several at a time.
 func (d *dir) syncCaptured(caps []*capture) error {
+	return inParallel(d.store.opt.Go, "checkpoint sync", checkpointWorkers, len(caps), func(i int) error { return caps[i].sync() })
+}
+
+// inParallel calls f for 0 to n-1 on the caller's goroutine and up to workers-1
+// more, and returns when all have returned; a panic is an error of its own.
+func inParallel(start func(name string, f func()), name string, workers, n int, f func(i int) error) error {
 	var (
 		wg   sync.WaitGroup
 		mu   sync.Mutex
 		errs []error
 		next int
 	)
+	fail := func(err error) {
+		mu.Lock()
+		errs = append(errs, err)
+		mu.Unlock()
+	}
 	work := func() {
 		defer wg.Done()
 		defer func() {
 			if r := recover(); r != nil {
-				mu.Lock()
-				errs = append(errs, fmt.Errorf("a checkpoint's sync panicked: %v", r))
-				mu.Unlock()
+				fail(fmt.Errorf("a %s panicked: %v", name, r))
 			}
 		}()
 		for {
@@ -202,22 +211,20 @@ func (d *dir) syncCaptured(caps []*capture) error {
 			i := next
 			next++
 			mu.Unlock()
-			if i >= len(caps) {
+			if i >= n {
 				return
 			}
-			if err := caps[i].sync(); err != nil {
-				mu.Lock()
-				errs = append(errs, err)
-				mu.Unlock()
+			if err := f(i); err != nil {
+				fail(err)
 			}
 		}
 	}
-	n := min(checkpointWorkers, len(caps))
-	wg.Add(n)
-	for i := 1; i < n; i++ {
-		d.store.opt.Go("checkpoint sync", work)
+	workers = min(workers, n)
+	wg.Add(workers)
+	for i := 1; i < workers; i++ {
+		start(name, work)
 	}
-	if n > 0 {
+	if workers > 0 {
 		work()
 	}
 	wg.Wait()

@@ -296,9 +296,19 @@ func (d *dir) fail(err error) {
 	}
 }
 
-// ioError sorts an error of an append's write: a full disk refuses this append
-// only, everything else takes the directory offline.
+// ioError sorts an error of an append's write: a full disk, and a process that
+// may not open more files, refuse this append only; everything else takes the
+// directory offline.
 func (d *dir) ioError(err error) error {
+	if tooManyFiles(err) {
+		if d.keeper != nil {
+			d.keeper.poke()
+		}
+		if !errors.Is(err, ErrNoFiles) {
+			err = fmt.Errorf("%w: %w", ErrNoFiles, err)
+		}
+		return err
+	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		d.full.Store(true)
 		d.starved.Store(true)
@@ -309,6 +319,10 @@ func (d *dir) ioError(err error) error {
 	}
 	d.fail(err)
 	return ErrOffline
+}
+
+func tooManyFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // reserve is the free space below which clients' appends are refused.

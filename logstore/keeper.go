@@ -110,7 +110,7 @@ func (d *dir) crowded(since time.Duration) bool {
 // grewBadly: without a new file the committer waits for a checkpoint, which is
 // slow but right on a full disk; anything else is an I/O error.
 func (d *dir) grewBadly(err error) {
-	if errors.Is(d.ioError(err), ErrDiskFull) {
+	if !errors.Is(d.ioError(err), ErrOffline) {
 		d.store.logger.Warn("the journal cannot grow", "dir", d.path, "err", err)
 	}
 }

@@ -195,8 +195,7 @@ func (l *Log) load() error {
 	}
 	segs, err := l.findSegments()
 	if err != nil {
-		l.dir.fail(err)
-		return ErrOffline
+		return l.dir.ioError(err)
 	}
 	i := slices.IndexFunc(segs, func(s *Segment) bool { return s.base == e.base })
 	if i < 0 || i != len(segs)-1 || segs[i].size.Load() < e.pos {
@@ -213,8 +212,7 @@ func (l *Log) load() error {
 	a.next.Store(e.recovery)
 	a.maxTs, a.maxTsAt, a.firstTs, a.created, a.sinceIndex = e.maxTs, e.maxTsAt, e.firstTs, e.created, e.sinceIndex
 	if err := a.learnIndexes(); err != nil {
-		l.dir.fail(err)
-		return ErrOffline
+		return l.dir.ioError(err)
 	}
 	a.believeEntries(&e)
 	epochs, err := readEpochs(l.store.fs, l.path)

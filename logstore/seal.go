@@ -101,7 +101,7 @@ func (d *dir) sealAll() {
 			continue
 		}
 		if err := x.seg.seal(x.snapshot); err != nil {
-			if errors.Is(d.ioError(err), ErrDiskFull) {
+			if !errors.Is(d.ioError(err), ErrOffline) {
 				d.mu.Lock()
 				d.seals = append(list[i:], d.seals...)
 				d.mu.Unlock()

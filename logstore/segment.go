@@ -123,6 +123,9 @@ func (s *Segment) pinWith(create bool) error {
 		}
 		if err != nil {
 			s.fmu.Unlock()
+			if tooManyFiles(err) {
+				err = fmt.Errorf("%w: %w", ErrNoFiles, err)
+			}
 			return fmt.Errorf("open segment: %w", err)
 		}
 		s.file, opened = f, true

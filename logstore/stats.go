@@ -36,6 +36,7 @@ type Stats struct {
 	SyncRunning   time.Duration
 	StalledSyncs  uint64
 	OpenFiles     int
+	RoomSyncs     uint64 // of segments, so that their descriptors could be closed
 	Segments      int
 	Logs          int
 	LoadedLogs    uint64
@@ -70,6 +71,7 @@ func (h *histogram) snapshot() (s Histogram) {
 type counters struct {
 	appends, appendBytes, duplicates, groups, syncs, led, direct, journalBytes   atomic.Uint64
 	busy, loaded, recoveries, damaged, checkpoints, offline, rolls, stalledSyncs atomic.Uint64
+	roomSyncs                                                                    atomic.Uint64
 	checkpointNs                                                                 atomic.Int64
 	groupSize, syncTime                                                          histogram
 }
@@ -81,7 +83,7 @@ func (s *Store) Stats() Stats {
 		Appends: c.appends.Load(), AppendBytes: c.appendBytes.Load(), Duplicates: c.duplicates.Load(),
 		Groups: c.groups.Load(), Syncs: c.syncs.Load(), Led: c.led.Load(), DirectSyncs: c.direct.Load(), JournalBytes: c.journalBytes.Load(),
 		GroupSize: c.groupSize.snapshot(), SyncTime: c.syncTime.snapshot(), Busy: c.busy.Load(),
-		OpenFiles: s.files.count(), LoadedLogs: c.loaded.Load(), Recoveries: c.recoveries.Load(),
+		OpenFiles: s.files.count(), RoomSyncs: c.roomSyncs.Load(), LoadedLogs: c.loaded.Load(), Recoveries: c.recoveries.Load(),
 		Damaged: c.damaged.Load(), Checkpoints: c.checkpoints.Load(), CheckpointFor: time.Duration(c.checkpointNs.Load()),
 		OfflineDirs: c.offline.Load(), Rolls: c.rolls.Load(), StalledSyncs: c.stalledSyncs.Load(),
 	}
