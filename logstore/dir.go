@@ -49,6 +49,7 @@ type dir struct {
 	appended atomic.Int64 // bytes since the last checkpoint
 	// writtenBack is appended at the last look of writeBack. Keeper.
 	writtenBack int64
+	forgot      int64 // when expired producers were last forgotten, Unix milliseconds. Keeper.
 	offline     atomic.Bool
 	full        atomic.Bool // free space is below the reserve
 	ballast     atomic.Bool // the ballast is there

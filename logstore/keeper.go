@@ -23,6 +23,7 @@ const (
 	checkpointBytes = 256 << 20 // rule 6
 	measureEvery    = 5 * time.Second
 	tidyEvery       = 30 * time.Second
+	forgetEvery     = 10 * time.Minute       // Kafka's producer.id.expiration.check.interval.ms
 	unlinkShare     = 100 * time.Millisecond // of a tick
 )
 
@@ -155,14 +156,24 @@ func (d *dir) unlink(now int64) {
 	}
 }
 
-// tidy forgets expired producers and gives index memory back.
+// tidy gives index memory back and, every so often, forgets expired producers.
+// A producer of old data, as in a copy that keeps its timestamps, expires with
+// each batch: looked at more often than by Kafka, a batch sent twice would be
+// written twice sooner. Keeper, or a test.
 func (d *dir) tidy(now int64) {
+	if d.forgot == 0 {
+		d.forgot = now
+	}
+	forget := now-d.forgot >= forgetEvery.Milliseconds()
+	if forget {
+		d.forgot = now
+	}
 	for _, l := range d.store.Logs() {
 		if l.dir != d || l.segs.Load() == nil {
 			continue
 		}
 		l.mu.Lock()
-		if n := l.prod.expire(now - d.store.tuning.Load().ProducerExpiration.Milliseconds()); n > 0 {
+		if forget && l.prod.expire(now-d.store.tuning.Load().ProducerExpiration.Milliseconds()) > 0 {
 			l.markDirty()
 		}
 		l.direct.Store(false)

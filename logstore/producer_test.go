@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
 )
@@ -382,5 +383,37 @@ func TestGuardsAreBounded(t *testing.T) {
 	l.prod.expire(testNow + 19)
 	if n := len(l.prod.verifying); n != 1 {
 		t.Errorf("%d guards after the older ones expired, want 1", n)
+	}
+}
+
+// TestOldDataIsWrittenOnce: a producer whose batches have old timestamps, as a
+// copy of a topic has, is known for ten minutes at least.
+func TestOldDataIsWrittenOnce(t *testing.T) {
+	r := memRig(t, func(o *Options) { o.ProducerExpiration = time.Hour })
+	defer r.close()
+	l := r.open(specOf("t", 0))
+	send := func() Appended {
+		t.Helper()
+		res, err := r.append(l, Append{Batches: makeBatch("old", 1, producing{1, 0, 0, false}, testNow-2*time.Hour.Milliseconds())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	send()
+	now := int64(testNow)
+	for range 20 { // as the keeper does
+		r.s.dirs[0].tidy(now)
+		if res := send(); !res.Duplicate || res.BaseOffset != 0 {
+			t.Fatalf("%d s after it was written: %+v", (now-testNow)/1000, res)
+		}
+		now += tidyEvery.Milliseconds()
+	}
+	r.s.dirs[0].tidy(now)
+	l.mu.Lock()
+	n := len(l.prod.m)
+	l.mu.Unlock()
+	if n != 0 {
+		t.Fatalf("%d producers after %v", n, forgetEvery)
 	}
 }
