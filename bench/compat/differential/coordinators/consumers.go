@@ -43,10 +43,10 @@ func (m *memberScript) consumerHeartbeat(r *run) *op {
 		return req
 	}, keep: func(b int, resp kmsg.Response) {
 		got := resp.(*kmsg.ConsumerGroupHeartbeatResponse)
+		m.group.consumer = m.group.consumer || got.ErrorCode == 0 // as "nobody" too
 		if got.ErrorCode == 0 && got.MemberID != nil && *got.MemberID != "" && *got.MemberID != "nobody" {
 			r.text(b, m.name, *got.MemberID)
 			r.nums[b][m.name] = got.MemberEpoch
-			m.group.consumer = true
 		}
 	}, again: func(resp kmsg.Response) bool { return busy(resp.(*kmsg.ConsumerGroupHeartbeatResponse).ErrorCode) }}
 }

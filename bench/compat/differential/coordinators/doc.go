@@ -24,6 +24,7 @@
 //	peer.go       a broker: connections, one request, its answer
 //	lockstep.go   two brokers, one script; answers that come later
 //	flatten.go    an answer as lines that can be compared
+//	holdings.go   who holds how many partitions in each of them
 //	explained.go  the differences that may be
 //	script.go     choosing operations; groups.go, consumers.go, txns.go: them
 package main

@@ -45,10 +45,15 @@ var explained = []*explanation{
 	{regexp.MustCompile(`(?s)SyncGroup .*Kafka: +no answer while the other has one\n.*Chronik: +\.ErrorCode = 25\n`),
 		"a member that leaves while its own SyncGroup waits: Kafka completes only what waits in JoinGroup and leaves the SyncGroup to time out " +
 			"(GroupMetadataManager.removeMemberAndUpdateClassicGroup); here it is answered", 0},
-	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat [^\n]*kind [6-9], full false[^\n]*\n +Kafka: +\.ErrorCode = 0\n +\.MemberID = (\S+)\n +\.MemberEpoch = \d+\n[^C]*Chronik: +\.ErrorCode = 0\n +\.MemberID = \S+\n +\.MemberEpoch = \d+\n`),
+	{regexp.MustCompile(`(?s)ConsumerGroupHeartbeat [^\n]*kind [6-9], full false[^\n]*\n +Kafka: +\.ErrorCode = 0\n +\.MemberID = (\S+)\n +\.MemberEpoch = \d+\n[^C]*Chronik: +\.ErrorCode = 0\n +\.MemberID = \S+\n +\.MemberEpoch = \d+\n(?s:.*)\n +members hold `),
 		"a member that has to give up a partition stays at its epoch until it has. Which members get one more than the others goes in Kafka by " +
 			"the order of a hash map of their ids (UniformHomogeneousAssignmentBuilder.maybeRevokePartitions), which are random; here who has " +
 			"one more keeps it", 0},
+	{regexp.MustCompile(` Heartbeat v\d heartbeat [^\n]*\n +Kafka: +\.ErrorCode = (0\n +Chronik: +\.ErrorCode = 27|27\n +Chronik: +\.ErrorCode = 0)\n +members hold |` +
+		`(?s: ConsumerGroupDescribe [^\n]*\n +Kafka: [^\n]*ErrorCode = 0, [^\n]*State = (Stable|Reconciling), .*\n +Chronik: [^\n]*ErrorCode = 0, [^\n]*State = (Stable|Reconciling), .*\n +members hold )`),
+		"a classic member of a consumer group is told to join again when a partition of its target is given up by another member, and until then " +
+			"the group is reconciling. Whether another member had it follows from who got one more than the others, in Kafka by the order of a hash map of their ids, which are " +
+			"random (UniformHomogeneousAssignmentBuilder.maybeRevokePartitions); explained only where members hold other numbers of partitions", 0},
 	{regexp.MustCompile(`(?s)ConsumerGroupDescribe [^\n]*\n +Kafka: [^\n]*ErrorCode = 0, [^\n]*State = (Stable|Assigning|Reconciling), [^\n]*SubscribedTopicRegex = [^,]+topic1, .*Chronik: `),
 		"patterns are resolved beside the coordinator by both (GroupMetadataManager.refreshRegularExpressionsAsync), and the group has a new " +
 			"epoch when that is done: one may be ahead of the other when it is asked", 0},

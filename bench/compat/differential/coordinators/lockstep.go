@@ -80,11 +80,16 @@ type difference struct {
 	what      string
 	onlyKafka []string
 	only      []string // Chronik's
+	uneven    string   // see run.uneven
 }
 
 func (d difference) String() string {
-	return fmt.Sprintf("step %d %s v%d %s\n    Kafka:   %s\n    Chronik: %s", d.step, d.api, d.version, d.what,
+	s := fmt.Sprintf("step %d %s v%d %s\n    Kafka:   %s\n    Chronik: %s", d.step, d.api, d.version, d.what,
 		strings.Join(d.onlyKafka, "\n             "), strings.Join(d.only, "\n             "))
+	if d.uneven != "" {
+		s += "\n    " + d.uneven
+	}
+	return s
 }
 
 // settle is how long a broker gets to answer what the other has not answered;
@@ -235,7 +240,7 @@ func (r *run) settled(w *waiting) {
 		onlyKafka, only = lines[kafka], lines[chronik] // the rest helps who reads it
 	}
 	req := w.op.build(kafka)
-	r.found = append(r.found, difference{len(r.log), kmsg.NameForKey(req.Key()), req.GetVersion(), w.op.what, onlyKafka, only})
+	r.found = append(r.found, difference{len(r.log), kmsg.NameForKey(req.Key()), req.GetVersion(), w.op.what, onlyKafka, only, r.uneven(w.op.what)})
 }
 
 // text, long and num remember what a broker chose.

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-
-	"encoding/binary"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -270,7 +270,10 @@ func batch(pid int64, epoch int16, sequence int32, transactional bool) []byte {
 	rec.Length = int32(len(body))
 	raw := rec.AppendTo(nil)
 	b := kmsg.NewRecordBatch()
-	b.Magic, b.PartitionLeaderEpoch, b.FirstTimestamp, b.MaxTimestamp = 2, -1, 1_700_000_000_000, 1_700_000_000_000
+	// A producer whose batches are older than a day is forgotten by the one broker
+	// sooner than by the other.
+	now := time.Now().UnixMilli()
+	b.Magic, b.PartitionLeaderEpoch, b.FirstTimestamp, b.MaxTimestamp = 2, -1, now, now
 	b.ProducerID, b.ProducerEpoch, b.FirstSequence, b.NumRecords = pid, epoch, sequence, 1
 	if transactional {
 		b.Attributes = 1 << 4
