@@ -36,6 +36,9 @@ func (l *Log) syncNames() error {
 		if l.deleted.Load() {
 			return nil
 		}
+		if tooManyFiles(err) {
+			return fmt.Errorf("open directory of a log: %w", err) // nothing was tried
+		}
 		n.err = fmt.Errorf("sync directory of a log: %w", err)
 		return n.err
 	}

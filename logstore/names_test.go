@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"errors"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -66,4 +67,21 @@ func TestFailedNameSyncIsRemembered(t *testing.T) {
 		t.Errorf("the directory was synced %d times", n)
 	}
 	r.abandon()
+}
+
+// TestNameSyncWithoutDescriptor: what could not be opened was not synced, and may
+// be tried again.
+func TestNameSyncWithoutDescriptor(t *testing.T) {
+	disk := vfs.NewMem()
+	r := mustRig(t, rigOptions(disk)).ready()
+	l := r.open(specOf("t", 0))
+	l.names.add()
+	disk.Inject(vfs.Fault{Op: vfs.OpSyncDir, Path: l.path, Err: syscall.EMFILE})
+	if err := l.syncNames(); !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("the first sync answers %v", err)
+	}
+	if err := l.syncNames(); err != nil {
+		t.Errorf("the second sync answers %v", err)
+	}
+	r.close()
 }
