@@ -58,6 +58,12 @@ func TestProduceVerified(t *testing.T) {
 	if heads.Records != 1000 || heads.Bytes <= 100_000 {
 		t.Fatalf("consumed by heads %+v", heads)
 	}
+	for _, raw := range []bool{false, true} {
+		again, err := Consume(t.Context(), target, Read{Topic: "raw", Raw: raw, Duration: 200 * time.Millisecond})
+		if err != nil || again.Records < 2000 || again.Records%1000 != 0 || again.Seconds < 0.2 {
+			t.Fatalf("consumed again and again, raw %v: %+v, %v", raw, again, err)
+		}
+	}
 	var text bytes.Buffer
 	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "acknowledges: in memory") {
 		t.Fatalf("the ack rule is not beside the figures (%v):\n%s", err, text.String())

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -15,6 +16,8 @@ type Read struct {
 	Consumers int           // default 1; each takes its share of the partitions
 	Records   int64         // 0: all that the topic holds at the start
 	MaxWait   time.Duration // default 5 s without a record ends the run
+	// Duration, above 0, reads the topic again and again until it has passed.
+	Duration time.Duration
 	// Raw reads with the kmsg client, which looks at the heads of batches only;
 	// bytes are then those of the batches.
 	Raw bool
@@ -47,45 +50,15 @@ func Consume(ctx context.Context, t Target, rd Read) (*Result, error) {
 	}
 	r := newRun(t, Load{Topic: rd.Topic, Producers: rd.Consumers, Records: want, Duration: time.Hour})
 	err = r.all(ctx, func(ctx context.Context, n int) error {
-		share, left := map[int32]span{}, int64(0)
+		share := map[int32]span{}
 		for p, s := range held {
 			if int(p)%rd.Consumers == n && s.end > s.start {
 				share[p] = s
-				left += s.end - s.start
 			}
 		}
-		if len(share) == 0 {
-			return nil
-		}
-		// saw counts records up to before next; what lies between them and those
-		// before was compacted away.
-		saw := func(partition int32, next, records, bytes int64) {
-			r.records.Add(records)
-			r.bytes.Add(bytes)
-			if s := share[partition]; next > s.start && s.start < s.end {
-				left -= min(next, s.end) - s.start
-				s.start = min(next, s.end)
-				share[partition] = s
-			}
-		}
-		open := r.kgoReader
-		if rd.Raw {
-			open = r.rawReader
-		}
-		poll, done, err := open(ctx, rd, share, saw)
-		if err != nil {
-			return err
-		}
-		defer done()
-		for left > 0 && r.records.Load() < want {
-			pollCtx, cancel := context.WithTimeout(ctx, rd.MaxWait)
-			err := poll(pollCtx)
-			cancel()
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil {
-				return fmt.Errorf("after %d of %d records: %w", r.records.Load(), want, err)
+		for again := len(share) > 0; again; again = ctx.Err() == nil && time.Since(r.started) < rd.Duration {
+			if err := r.readShare(ctx, rd, maps.Clone(share), want); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -100,6 +73,47 @@ func Consume(ctx context.Context, t Target, rd Read) (*Result, error) {
 	}
 	res.Load = fmt.Sprintf("%s, %d consumers, topic %s", client, rd.Consumers, rd.Topic)
 	return res, nil
+}
+
+// readShare reads a consumer's partitions from their starts to their ends, or until
+// all consumers have read what is wanted.
+func (r *run) readShare(ctx context.Context, rd Read, share map[int32]span, want int64) error {
+	left := int64(0)
+	for _, s := range share {
+		left += s.end - s.start
+	}
+	// saw counts records up to before next; what lies between them and those
+	// before was compacted away.
+	saw := func(partition int32, next, records, bytes int64) {
+		r.records.Add(records)
+		r.bytes.Add(bytes)
+		if s := share[partition]; next > s.start && s.start < s.end {
+			left -= min(next, s.end) - s.start
+			s.start = min(next, s.end)
+			share[partition] = s
+		}
+	}
+	open := r.kgoReader
+	if rd.Raw {
+		open = r.rawReader
+	}
+	poll, done, err := open(ctx, rd, share, saw)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for left > 0 && (rd.Duration > 0 || r.records.Load() < want) {
+		pollCtx, cancel := context.WithTimeout(ctx, rd.MaxWait)
+		err := poll(pollCtx)
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("after %d of %d records: %w", r.records.Load(), want, err)
+		}
+	}
+	return nil
 }
 
 // saw is told what a poll read of a partition: how far, how many records and

@@ -128,6 +128,7 @@ func newBenchConsumeCommand(f *benchFlags) *cobra.Command {
 	p.StringVarP(&rd.Topic, "topic", "t", "chronik-bench", "topic")
 	p.IntVar(&rd.Consumers, "consumers", 1, "clients, each with its share of the partitions")
 	p.Int64Var(&rd.Records, "records", 0, "end after this many (0: what the topic holds at the start)")
+	p.DurationVar(&rd.Duration, "duration", 0, "read it again and again for so long (0: once)")
 	p.BoolVar(&rd.Raw, "raw", false, "use the plain kmsg client, which looks at the heads of batches only")
 	p.DurationVar(&rd.MaxWait, "max-wait", 5*time.Second, "give up after so long without a record")
 	return cmd
