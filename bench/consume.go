@@ -82,9 +82,8 @@ func (r *run) readShare(ctx context.Context, rd Read, share map[int32]span, want
 	for _, s := range share {
 		left += s.end - s.start
 	}
-	// saw counts records up to before next; what lies between them and those
-	// before was compacted away.
-	saw := func(partition int32, next, records, bytes int64) {
+	// What lies between a poll's records and those before was compacted away.
+	count := func(partition int32, next, records, bytes int64) {
 		r.records.Add(records)
 		r.bytes.Add(bytes)
 		if s := share[partition]; next > s.start && s.start < s.end {
@@ -97,7 +96,7 @@ func (r *run) readShare(ctx context.Context, rd Read, share map[int32]span, want
 	if rd.Raw {
 		open = r.rawReader
 	}
-	poll, done, err := open(ctx, rd, share, saw)
+	poll, done, err := open(ctx, rd, share, count)
 	if err != nil {
 		return err
 	}

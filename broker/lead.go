@@ -1,8 +1,8 @@
 package broker
 
-// A loop that has appended, or whose coordinator has, commits it itself, at the end of its batch of events,
-// when the disk is quick and the group small: see logstore's leader.go. It is a
-// logstore.Leader and a netloop.Errand.
+// A loop that has appended, or whose coordinator has, commits it itself, at the
+// end of its batch of events, when the disk is quick and the group small: see
+// logstore's leader.go. It is a logstore.Leader and a netloop.Errand.
 
 // Run commits what the loop has appended. The loop is lent meanwhile.
 func (l *loop) Run() { l.b.store.Lead(l) }

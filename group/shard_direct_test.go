@@ -64,6 +64,17 @@ func idleCounter(t *testing.T, d *disk) *counter {
 	}
 }
 
+// openHere opens a disk with an idle counter, and who commits what it appends.
+func openHere(t *testing.T, fs *vfs.Mem) (*disk, *counter, *committing) {
+	t.Helper()
+	d := openDisk(t, fs, 1, nil)
+	l := newCommitting(t, d)
+	t.Cleanup(func() { d.close() })
+	c := idleCounter(t, d)
+	t.Cleanup(func() { c.shard.Close() })
+	return d, c, l
+}
+
 // addHere is an operation of DoHere; done gets its answer.
 func (c *counter) addHere(n int64, lead func(), done func(error)) error {
 	return c.shard.DoHere(func(time.Time) error {
@@ -78,11 +89,7 @@ func (c *counter) addHere(n int64, lead func(), done func(error)) error {
 // answer comes from the commit and not before it.
 func TestShardHere(t *testing.T) {
 	fs := vfs.NewMem()
-	d := openDisk(t, fs, 1, nil)
-	defer d.close()
-	c := idleCounter(t, d)
-	defer c.shard.Close()
-	l := newCommitting(t, d)
+	_, c, l := openHere(t, fs)
 	var answered, early atomic.Bool
 	sum, led := int64(0), false
 	for !led { // once the goroutine sleeps
@@ -128,11 +135,7 @@ func TestShardHere(t *testing.T) {
 // waits for the append that DoHere made before it.
 func TestShardHereKeepsOrder(t *testing.T) {
 	fs := vfs.NewMem()
-	d := openDisk(t, fs, 1, nil)
-	defer d.close()
-	c := idleCounter(t, d)
-	defer c.shard.Close()
-	l := newCommitting(t, d)
+	_, c, l := openHere(t, fs)
 	held, hold := make(chan struct{}), make(chan struct{})
 	var order []string // the owner's
 	post := func(name string, wait bool) {
@@ -246,11 +249,7 @@ func TestShardHereAndThere(t *testing.T) {
 func TestShardHerePanics(t *testing.T) {
 	for _, where := range []string{"operation", "answer"} {
 		t.Run(where, func(t *testing.T) {
-			d := openDisk(t, vfs.NewMem(), 1, nil)
-			defer d.close()
-			c := idleCounter(t, d)
-			defer c.shard.Close()
-			l := newCommitting(t, d)
+			d, c, l := openHere(t, vfs.NewMem())
 			want, told := int64(5), make(chan error, 2)
 			if err := c.add(5); err != nil {
 				t.Fatal(err)
@@ -293,11 +292,7 @@ func TestShardHereLosesItsLog(t *testing.T) {
 	for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpSync} {
 		t.Run(op.String(), func(t *testing.T) {
 			fs := vfs.NewMem()
-			d := openDisk(t, fs, 1, nil)
-			defer d.close()
-			c := idleCounter(t, d)
-			defer c.shard.Close()
-			l := newCommitting(t, d)
+			_, c, l := openHere(t, fs)
 			fs.Inject(vfs.Fault{Op: op, Times: -1, Err: errors.New("the disk is gone")})
 			told := make(chan error, 1)
 			if err := c.addHere(6, l.lead, func(err error) { told <- err }); err != nil {
@@ -313,11 +308,7 @@ func TestShardHereLosesItsLog(t *testing.T) {
 // TestShardHereTriesAgain: an operation that the log is too busy for is run
 // again by the goroutine.
 func TestShardHereTriesAgain(t *testing.T) {
-	d := openDisk(t, vfs.NewMem(), 1, nil)
-	defer d.close()
-	c := idleCounter(t, d)
-	defer c.shard.Close()
-	l := newCommitting(t, d)
+	_, c, l := openHere(t, vfs.NewMem())
 	runs, told := 0, make(chan error, 1)
 	if err := c.shard.DoHere(func(time.Time) error {
 		if runs++; runs < 3 {
@@ -336,11 +327,7 @@ func TestShardHereTriesAgain(t *testing.T) {
 // TestShardHereDeadlines: a deadline that DoHere brings nearer than the
 // goroutine sleeps is met.
 func TestShardHereDeadlines(t *testing.T) {
-	d := openDisk(t, vfs.NewMem(), 1, nil)
-	defer d.close()
-	c := idleCounter(t, d)
-	defer c.shard.Close()
-	l := newCommitting(t, d)
+	_, c, l := openHere(t, vfs.NewMem())
 	fired, here := make(chan time.Time, 1), make(chan struct{}, 1)
 	due := time.Now().Add(20 * time.Millisecond)
 	if err := c.shard.DoHere(func(now time.Time) error {

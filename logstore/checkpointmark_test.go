@@ -24,10 +24,8 @@ func TestMarkComesBeforeTheCapture(t *testing.T) {
 	}
 	disk.CutPower()
 	r.abandon()
-	r = mustRig(t, func() Options {
-		o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
-		return o
-	}())
+	o.FS = disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone})
+	r = mustRig(t, o)
 	l = r.open(specOf("t", 0))
 	r.ready()
 	if have := r.readAll(l, 0, false); !slices.Equal(have, []got{{0, "before/0"}, {1, "meanwhile/0"}}) {

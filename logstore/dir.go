@@ -305,10 +305,7 @@ func (d *dir) ioError(err error) error {
 		if d.keeper != nil {
 			d.keeper.poke()
 		}
-		if !errors.Is(err, ErrNoFiles) {
-			err = fmt.Errorf("%w: %w", ErrNoFiles, err)
-		}
-		return err
+		return noFiles(err)
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		d.full.Store(true)
@@ -324,6 +321,14 @@ func (d *dir) ioError(err error) error {
 
 func tooManyFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// noFiles is err, and ErrNoFiles when that is what it tells.
+func noFiles(err error) error {
+	if !tooManyFiles(err) || errors.Is(err, ErrNoFiles) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoFiles, err)
 }
 
 // reserve is the free space below which clients' appends are refused.

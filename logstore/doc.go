@@ -59,10 +59,12 @@
 // mode, what an append and a lookup cost their caller. make bench-log writes it.
 //
 // Not of a benchmark: 300 idle partitions take 1.7 to 2.2 KiB of heap each. A broker
-// with 10 to 12 GB in 6 partitions is ready 62 to 215 ms after a clean stop (6
-// starts), 259 to 895 ms after kill -9 without load and 668 to 1,089 ms after kill -9
-// under load (3 each, page cache warm, load 13 to 40, 2 cores of an EPYC): what it
-// costs is reading the journal's ring.
+// with 10 GB in 6 partitions serves its first record 49 to 73 ms after the process
+// began when it was stopped cleanly, and 107 to 185 ms after kill -9 under load (4
+// each; commit mode, page cache warm, nothing else on 2 cores of a Xeon; 5624313;
+// chronik bench compare --more --cells log10g --peers commit). On a busy machine (load
+// 13 to 40) an earlier build took up to 215 ms, and 668 to 1,089 ms: what it costs is
+// reading the journal's ring.
 //
 // 10,000 partitions in one topic, the whole binary (245cc89; ext4 on a virtio
 // disk, 2 cores of a Xeon, load 6 to 9; go test -run TenThousand -v

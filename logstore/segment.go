@@ -123,10 +123,7 @@ func (s *Segment) pinWith(create bool) error {
 		}
 		if err != nil {
 			s.fmu.Unlock()
-			if tooManyFiles(err) {
-				err = fmt.Errorf("%w: %w", ErrNoFiles, err)
-			}
-			return fmt.Errorf("open segment: %w", err)
+			return fmt.Errorf("open segment: %w", noFiles(err))
 		}
 		s.file, opened = f, true
 	}

@@ -38,11 +38,7 @@ func moreCells() []cell {
 		secure(produceCell("ssl-thirtytwo", "SASL_SSL: 32 producers, one request in flight each, one record of 1 KiB each, 6 partitions",
 			[]column{colRate, colP50, colP99, colCPU},
 			bench.Load{Raw: true, Producers: 32, Partitions: 6, RecordSize: 1024})),
-		secure(cell{key: "ssl-consume", title: "SASL_SSL: consume from the start, 1 KiB records, one kgo consumer", columns: []column{colRate, colMB, colCPU}, topicless: true,
-			prepare: func(ctx context.Context, o *Options, t bench.Target) error { return fill(ctx, o, t, "ssl-consume") },
-			run: func(ctx context.Context, i *instance, _ string) ([]sample, error) {
-				return one(bench.Consume(ctx, i.target(), bench.Read{Topic: "ssl-consume"}))
-			}}),
+		secure(consumeCell("ssl-consume", "SASL_SSL: consume from the start, 1 KiB records, one kgo consumer", bench.Read{})),
 		logins("tls", "TLS handshakes (TLS 1.3, P-256, no resumption): 8 clients connect and close", func(i *instance) bench.Target {
 			t := i.target()
 			t.Login = nil

@@ -43,7 +43,6 @@ var (
 	_ fs.FileAllocater = (*handle)(nil)
 	_ fs.FileReleaser  = (*handle)(nil)
 	_ fs.FileFlusher   = (*handle)(nil)
-	_ fs.FileSetattrer = (*handle)(nil)
 	_ fs.FileGetattrer = (*handle)(nil)
 )
 
@@ -93,30 +92,20 @@ func (h *handle) Getattr(_ context.Context, out *fuse.AttrOut) syscall.Errno {
 }
 
 func (n *node) Setattr(ctx context.Context, f fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	if h, ok := f.(*handle); ok {
-		return h.Setattr(ctx, in, out)
-	}
 	if size, ok := in.GetSize(); ok {
 		if n.disk.dead.Load() {
 			return syscall.EIO
 		}
 		var st syscall.Stat_t
-		if err := syscall.Lstat(n.path(), &st); err != nil {
+		if h, open := f.(*handle); open {
+			h.file.truncate(int64(size))
+		} else if err := syscall.Lstat(n.path(), &st); err != nil {
 			return fs.ToErrno(err)
+		} else {
+			n.disk.file(&st, false).truncate(int64(size))
 		}
-		n.disk.file(&st, false).truncate(int64(size))
 	}
-	return n.Getattr(ctx, nil, out)
-}
-
-func (h *handle) Setattr(ctx context.Context, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	if size, ok := in.GetSize(); ok {
-		if h.disk.dead.Load() {
-			return syscall.EIO
-		}
-		h.file.truncate(int64(size))
-	}
-	return h.Getattr(ctx, out)
+	return n.Getattr(ctx, f, out)
 }
 
 func (n *node) Readdir(context.Context) (fs.DirStream, syscall.Errno) {
