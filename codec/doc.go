@@ -28,5 +28,5 @@
 //	request.go           every other request, through kmsg
 //	response.go          response header, length, kmsg responses
 //	guard.go             the walk in front of kmsg
-//	schema.go            its table, generated from kmsg's decoders by schema_test.go
+//	schema_gen.go            its table, generated from kmsg's decoders by schema_test.go
 package codec

@@ -5,7 +5,7 @@ package codec
 // and a count of n makes it allocate n structures when only n bytes follow,
 // whatever a structure's least size is. A scan that knows no schema cannot
 // tell a count from a string's bytes, so the guard walks the body as kmsg
-// will, by a table generated from kmsg's own decoders (schema.go; a test
+// will, by a table generated from kmsg's own decoders (schema_gen.go; a test
 // regenerates it and compares). It keeps nothing, so the walk costs a small
 // part of the decoding.
 //

@@ -19,10 +19,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-var update = flag.Bool("update", false, "write what is generated anew: schema.go, testdata/golden.txt")
+var update = flag.Bool("update", false, "write what is generated anew: schema_gen.go, testdata/golden.txt")
 
 // TestSchemaIsCurrent derives the guard's table from the source of kmsg's
-// decoders and holds schema.go against it. After a change of kmsg's version:
+// decoders and holds schema_gen.go against it. After a change of kmsg's version:
 //
 //	go test ./codec -run TestSchemaIsCurrent -update
 func TestSchemaIsCurrent(t *testing.T) {
@@ -63,17 +63,17 @@ func TestSchemaIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *update {
-		if err := os.WriteFile("schema.go", generated, 0o644); err != nil {
+		if err := os.WriteFile("schema_gen.go", generated, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	committed, err := os.ReadFile("schema.go")
+	committed, err := os.ReadFile("schema_gen.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(committed, generated) {
-		t.Error("schema.go is not what kmsg's decoders say; run this test with -update")
+		t.Error("schema_gen.go is not what kmsg's decoders say; run this test with -update")
 	}
 }
 
