@@ -35,7 +35,8 @@ type produce struct {
 	all  codec.ProduceIter // the same from the start, for a look ahead
 	// once is what is left to walk instead of it when partitions were named
 	// twice; see produce_repeats.go.
-	once []codec.ProducePartition
+	once    []codec.ProducePartition
+	spoiled []spoiled // nil, or in the order of parts
 	// refused is the code of all partitions that are still to be looked at.
 	refused errCode
 	// cur is the partition where the walk stopped.
@@ -101,8 +102,8 @@ func handleProduce(rq *request) kmsg.Response {
 	p := rq.loop.produce()
 	p.rq, p.req, p.it, p.all = rq, req, it, it
 	p.refused = p.refusal()
-	if req.Partitions > 1 && rq.loop.mayRepeat(it) {
-		p.once = lastOfEach(it)
+	if req.Partitions > 1 && rq.loop.seen.produceRepeats(it) {
+		p.once, p.spoiled = lastOfEach(it, rq.version)
 		p.it = codec.ProduceIter{}
 	}
 	if cap(p.parts) < req.Partitions {
@@ -162,6 +163,22 @@ func (p *produce) walk() walked {
 			p.cur, p.hasCur = part, true
 			return how
 		}
+		if p.spoiled != nil {
+			p.spoil(len(p.parts) - 1)
+		}
+	}
+}
+
+// spoil refuses a partition for which a bad batch was named beside the one that
+// was appended, unless nobody would have looked at either (KafkaApis.handleProduceRequest).
+func (p *produce) spoil(i int) {
+	part, bad := &p.parts[i], p.spoiled[i]
+	switch part.res.ErrorCode {
+	case errUnknownTopicID, errUnknownTopicOrPartition, errTopicAuthorization:
+		return
+	}
+	if bad.code != errNone && p.refused == errNone {
+		part.refuse(bad.code, bad.why)
 	}
 }
 

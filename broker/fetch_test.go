@@ -42,6 +42,50 @@ func onlyPart(t testing.TB, resp *kmsg.FetchResponse) *kmsg.FetchResponseTopicPa
 	return &resp.Topics[0].Partitions[0]
 }
 
+// TestFetchPartitionTwice: of a partition that is named twice the last counts, in
+// the place of the first, and is answered once; a session has it once.
+func TestFetchPartitionTwice(t *testing.T) {
+	b := run(t, nil)
+	ids := map[string][16]byte{"t": makeTopic(t, b, "t", 2, nil), "u": makeTopic(t, b, "u", 1, nil)}
+	w := dial(t, b)
+	for range 4 {
+		produceTo(t, w, "t", batchOf(t, compress.None, 1))
+	}
+	for v := int16(4); v <= fetchAPI.max; v++ {
+		for _, epoch := range []int32{-1, 0} {
+			if epoch == 0 && v < 7 {
+				continue
+			}
+			req := fetchOf(v, "t", ids["t"], 0)
+			req.SessionEpoch = epoch
+			top, part := req.Topics[0], req.Topics[0].Partitions[0]
+			other, again, behind := part, part, part
+			other.Partition, again.FetchOffset, behind.FetchOffset = 1, 2, 3
+			top.Partitions = []kmsg.FetchRequestTopicPartition{part, other, again}
+			u := kmsg.NewFetchRequestTopic()
+			u.Topic, u.TopicID, u.Partitions = "u", ids["u"], []kmsg.FetchRequestTopicPartition{part}
+			last := top
+			last.Partitions = []kmsg.FetchRequestTopicPartition{behind}
+			req.Topics = []kmsg.FetchRequestTopic{top, u, last}
+			resp := ask[*kmsg.FetchResponse](w, req)
+			if len(resp.Topics) != 2 || len(resp.Topics[0].Partitions) != 2 || len(resp.Topics[1].Partitions) != 1 {
+				t.Fatalf("v%d: %+v, want t of two partitions, then u of one", v, resp.Topics)
+			}
+			if p := resp.Topics[0].Partitions[0]; p.Partition != 0 || len(p.RecordBatches) < 8 || p.RecordBatches[7] != 3 {
+				t.Errorf("v%d: partition %d: % x, want the batch at offset 3", v, p.Partition, p.RecordBatches[:min(8, len(p.RecordBatches))])
+			}
+			if epoch < 0 {
+				continue
+			}
+			next := fetchOf(v, "t", ids["t"], 0)
+			next.Topics, next.SessionID, next.SessionEpoch = nil, resp.SessionID, 1
+			if p := onlyPart(t, ask[*kmsg.FetchResponse](w, next)); len(p.RecordBatches) < 8 || p.RecordBatches[7] != 3 {
+				t.Errorf("v%d: the session reads elsewhere: %+v", v, p)
+			}
+		}
+	}
+}
+
 // TestLongPoll: a fetch at the end waits, and is answered by a record, by the
 // topic's deletion or by its time.
 func TestLongPoll(t *testing.T) {

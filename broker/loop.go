@@ -24,9 +24,9 @@ type loop struct {
 	busy     busyList
 	// strangers are those of live that have not logged in.
 	strangers strangers
-	append    logstore.Append     // scratch of Produce, so that it does not escape each time
-	seen      map[uint64]struct{} // scratch of mayRepeat
-	lend      func()              // has the loop commit what it appended, see lead.go
+	append    logstore.Append // scratch of Produce, so that it does not escape each time
+	seen      seenKeys        // scratch: what a request named already
+	lend      func()          // has the loop commit what it appended, see lead.go
 
 	// hasBusy is true while busy is not empty; committers read it.
 	hasBusy atomic.Bool

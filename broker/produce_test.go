@@ -328,6 +328,59 @@ func TestProducePartitionTwice(t *testing.T) {
 	}
 }
 
+// TestProduceGoodBesideBad names one partition with good batches and bad ones: the
+// last good one is appended, the error of the last bad one is the answer, in
+// whatever order they come.
+func TestProduceGoodBesideBad(t *testing.T) {
+	b := run(t, nil)
+	id := makeTopic(t, b, "t", 1, nil)
+	log := b.topics.named([]byte("t")).partition(0).log
+	short, torn := []byte{1, 2, 3}, batchOf(t, compress.None, 2)
+	torn[16] = 9 // there is no such format
+	for _, v := range []int16{3, 7, 9, 13} {
+		for name, c := range map[string]struct {
+			batches [][]byte
+			code    int16
+			adds    int64
+		}{
+			"bad, good":            {[][]byte{short, batchOf(t, compress.None, 3)}, errInvalidRecord, 3},
+			"good, bad":            {[][]byte{batchOf(t, compress.None, 3), short}, errInvalidRecord, 3},
+			"good, bad, good, bad": {[][]byte{batchOf(t, compress.None, 3), short, batchOf(t, compress.None, 5), torn}, errCorruptMessage, 5},
+			"bad, bad":             {[][]byte{torn, short}, errInvalidRecord, 0},
+		} {
+			before := log.Offsets().LogEnd
+			w := dial(t, b)
+			req := produceOf(v, "t", id, -1, nil)
+			one := req.Topics[0].Partitions[0]
+			req.Topics[0].Partitions = nil
+			for _, records := range c.batches {
+				one.Records = records
+				req.Topics[0].Partitions = append(req.Topics[0].Partitions, one)
+			}
+			resp := ask[*kmsg.ProduceResponse](w, req)
+			if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+				t.Fatalf("v%d, %s: %+v", v, name, resp.Topics)
+			}
+			if p := resp.Topics[0].Partitions[0]; p.ErrorCode != c.code || p.BaseOffset != -1 {
+				t.Errorf("v%d, %s: code %d at %d, want %d at -1", v, name, p.ErrorCode, p.BaseOffset, c.code)
+			}
+			if got := log.Offsets().LogEnd - before; got != c.adds {
+				t.Errorf("v%d, %s: %d records were appended, want %d", v, name, got, c.adds)
+			}
+		}
+	}
+	// Whoever wants no answer learns of it by the end of the connection.
+	w := dial(t, b)
+	req := produceOf(9, "t", id, 0, batchOf(t, compress.None, 1))
+	bad := req.Topics[0].Partitions[0]
+	bad.Records = short
+	req.Topics[0].Partitions = append(req.Topics[0].Partitions, bad)
+	w.send(req)
+	if n, err := w.conn.Read(make([]byte, 1)); err == nil {
+		t.Errorf("acks=0: %d bytes, want the end of the connection", n)
+	}
+}
+
 // TestProduceMayRepeat holds the quick look against the thorough one.
 func TestProduceMayRepeat(t *testing.T) {
 	l := &loop{}
@@ -358,7 +411,7 @@ func TestProduceMayRepeat(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		if got := l.mayRepeat(it); got != repeats {
+		if got := l.seen.produceRepeats(it); got != repeats {
 			rt.Errorf("of a request with %d partitions it says %v, want %v", parts, got, repeats)
 		}
 		if len(l.seen) > 0 {

@@ -45,6 +45,10 @@ type partKey struct {
 	index int32
 }
 
+func keyOf(in *codec.FetchPartition) partKey {
+	return partKey{string(in.Topic.Name), in.Topic.ID, in.Partition}
+}
+
 const (
 	sessionless   = 0
 	epochFinal    = -1
@@ -106,16 +110,30 @@ func (f *fetch) enter(it *codec.FetchIter) errCode {
 	return errNone
 }
 
-// takeOwn keeps the request's partitions in the fetch itself.
+// takeOwn keeps the request's partitions in the fetch itself. Of one that is
+// named twice the last counts, in the place of the first (FetchRequest.fetchData).
 func (f *fetch) takeOwn(it *codec.FetchIter) {
 	if cap(f.own) < f.req.Partitions {
 		f.own = make([]fetchPart, 0, f.req.Partitions)
 	}
 	f.parts = slices.Grow(f.parts, f.req.Partitions)
+	var at map[partKey]*fetchPart
+	if f.req.Partitions > 1 && f.loop.seen.fetchRepeats(*it) {
+		at = make(map[partKey]*fetchPart, f.req.Partitions)
+	}
 	for in, ok := it.Next(); ok; in, ok = it.Next() {
+		if at != nil {
+			if fp := at[keyOf(&in)]; fp != nil {
+				fp.set(&in)
+				continue
+			}
+		}
 		f.own = append(f.own, fetchPart{ref: in.Topic})
 		fp := &f.own[len(f.own)-1]
 		fp.set(&in)
+		if at != nil {
+			at[keyOf(&in)] = fp
+		}
 		f.parts = append(f.parts, fp)
 	}
 }
@@ -123,7 +141,7 @@ func (f *fetch) takeOwn(it *codec.FetchIter) {
 // update takes over what the request changes.
 func (s *fetchSession) update(it *codec.FetchIter) {
 	for in, ok := it.Next(); ok; in, ok = it.Next() {
-		fp := s.parts[partKey{string(in.Topic.Name), in.Topic.ID, in.Partition}]
+		fp := s.parts[keyOf(&in)]
 		if fp == nil {
 			fp = s.add(in.Topic, in.Partition)
 		}

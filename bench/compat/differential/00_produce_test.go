@@ -151,6 +151,16 @@ func TestProduce(t *testing.T) {
 			r.Topics[0].Partitions[0].Partition = 1
 			r.Topics[0].Partitions = append(r.Topics[0].Partitions, r.Topics[0].Partitions[0])
 		})
+		with("partition twice, first bad", func(r *kmsg.ProduceRequest) {
+			bad := r.Topics[0].Partitions[0]
+			bad.Records = []byte{1, 2, 3}
+			r.Topics[0].Partitions = append([]kmsg.ProduceRequestTopicPartition{bad}, r.Topics[0].Partitions...)
+		})
+		with("partition twice, second bad", func(r *kmsg.ProduceRequest) {
+			bad := r.Topics[0].Partitions[0]
+			bad.Records = []byte{1, 2, 3}
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, bad)
+		})
 		with("topic twice", func(r *kmsg.ProduceRequest) {
 			r.Topics[0].Partitions[0].Partition = 1
 			r.Topics = append(r.Topics, r.Topics[0])

@@ -64,6 +64,7 @@ func TestFetch(t *testing.T) {
 			r.Topics[0].Partitions = append(r.Topics[0].Partitions, r.Topics[0].Partitions[0])
 		})
 		ask("topic twice", fetch(v, fetchTopic("t", 0, 0), fetchTopic("t", 0, 3)), nil)
+		ask("topics in turns", fetch(v, fetchTopic("t", 0, 0), fetchTopic("append", 0, 0), fetchTopic("t", 2, 0), fetchTopic("append", 0, 1), fetchTopic("t", 0, 4)), nil)
 		ask("several", fetch(v, fetchTopic("t", 0, 3), fetchTopic("t", 2, 0), fetchTopic("cut", 0, 3), fetchTopic("append", 0, 0)), nil)
 		if v < 15 { // later the replica is a tagged field
 			for _, replica := range []int32{-3, -2, 0, 1, 5} {
@@ -102,12 +103,16 @@ func sessionCases(v int16) []Case {
 	first := fetch(v, fetchTopic("t", 0, 0), fetchTopic("t", 1, 0), fetchTopic("append", 0, 0))
 	first.SessionEpoch = 0
 	open := Step{Req: first, Keep: keep}
+	again := fetch(v, fetchTopic("t", 0, 0), fetchTopic("t", 1, 0), fetchTopic("t", 0, 3))
+	again.SessionEpoch = 0
+	twice := Step{Req: again, Keep: keep}
 	forget := in(2)
 	forget.ForgottenTopics = []kmsg.FetchRequestForgottenTopic{{Topic: "t", TopicID: ID("t"), Partitions: []int32{0}}}
 	forgetUnknown := in(1)
 	forgetUnknown.ForgottenTopics = []kmsg.FetchRequestForgottenTopic{{Topic: "unknown", TopicID: [16]byte{4}, Partitions: []int32{0}}}
 	cases := []Case{
 		{"session, nothing new", []Step{open, {Req: in(1, fetchTopic("t", 0, 17), fetchTopic("append", 0, 1))}, {Req: in(2)}, {Req: in(3)}}},
+		{"session, partition twice", []Step{twice, {Req: in(1, fetchTopic("t", 0, 4), fetchTopic("t", 0, 5))}, {Req: in(2)}}},
 		{"session, again", []Step{open, {Req: in(1)}, {Req: in(2)}}},
 		{"session, epoch twice", []Step{open, {Req: in(1)}, {Req: in(1)}, {Req: in(2)}}},
 		{"session, epoch skipped", []Step{open, {Req: in(2)}, {Req: in(1)}}},
