@@ -43,7 +43,7 @@ fuzz: ## each fuzz target for FUZZTIME
 		echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
 
 crash: ## the crash model over SEEDS seeds (from CRASH_FIRST), with what they went through
-	@set -o pipefail; CRASH_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 120m -parallel 8 -run 'Crash' -v ./logstore/... | \
+	@set -o pipefail; CRASH_SEEDS=$(SEEDS) $(GO) test -count=1 -tags invariants -timeout 120m -parallel 8 -run 'Crash' -v ./logstore/... | \
 		grep -vE '^(=== |    --- PASS)'
 
 verify-crash: build ## kill -9 the broker every EVERY (15) s for FOR (600) s under transactions, groups and producers

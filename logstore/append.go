@@ -106,7 +106,9 @@ func (l *Log) appendLocked(a *Append, cfg *LogConfig, sum *appendSummary) (res A
 	l.apply(seg, a.Batches, pos, cfg)
 	end := place{next, seg.base, pos + int64(len(a.Batches))}
 	seg.size.Store(end.pos)
+	between()
 	seg.next.Store(next)
+	between()
 	first := l.end
 	l.end = next
 	l.marks.publish(end)

@@ -14,7 +14,7 @@ import (
 // have happened when enough seeds ran.
 var crashScenarios = []string{
 	"segment rolled", "checkpoint", "DeleteRecords", "retention", "compaction", "topic deleted and made again",
-	"aborted transaction", "direct sync", "append through a window",
+	"aborted transaction", "read beside appends", "direct sync", "append through a window",
 	"append in each directory: /data1", "append in each directory: /data2", "append beside an offline directory",
 	"journal file used again", "slow checkpoint", "full ring behind a slow checkpoint",
 	"EIO on write", "EIO on sync", "EIO on syncdir", "EIO on rename", "EIO on create", "EIO on read", "EIO on a part of a write",

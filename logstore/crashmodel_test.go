@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chronik-stream/chronik/codec/record"
@@ -31,6 +32,7 @@ import (
 //     that was never sent, offsets without holes (but where compaction makes
 //     them; there the last record of each key is never lost);
 //   - the log start moved at most as far as it was told;
+//   - what a reader was given beside all that is there (crashreader_test.go);
 //   - high watermark, last stable offset, aborted transactions and producer
 //     state are those of the records that are there.
 func TestCrashModel(t *testing.T) {
@@ -76,6 +78,7 @@ type crashWorld struct {
 	harmed  bool // errors have an excuse in this life
 	cover   *crashCoverage
 	s       *Store
+	readers atomic.Pointer[crashReaders] // of this life, once it is open
 	counter int
 	mu      sync.Mutex
 	story   []string
@@ -93,8 +96,9 @@ type crashLog struct {
 	acked         map[int64]string // offset -> value
 	sent          map[string]bool
 	lastSent      map[string]string // key -> newest value tried, compacted topics
-	start, tried  int64             // log start: acknowledged, asked for
-	told          string            // by what
+	seen          *crashSeen
+	start, tried  int64  // log start: acknowledged, asked for
+	told          string // by what
 	producers     [2]crashProducer
 	l             *Log
 }
@@ -111,6 +115,7 @@ func (w *crashWorld) renew(m *crashLog) {
 	m.incarnation++
 	m.id = stageID(fmt.Sprintf("%s/%d", m.name, m.incarnation))
 	m.acked, m.sent, m.lastSent = map[int64]string{}, map[string]bool{}, map[string]string{}
+	m.seen = newCrashSeen()
 	m.start, m.tried = 0, 0
 	m.producers = [2]crashProducer{}
 }
@@ -131,12 +136,14 @@ func (w *crashWorld) spec(m *crashLog) LogSpec {
 
 func (w *crashWorld) live() {
 	w.harmed, w.off, w.opened, w.struck, w.stall = false, nil, false, nil, nil
+	w.readers.Store(nil)
 	w.wide = w.rng.IntN(8) == 0
 	o := Options{
 		Dirs: []string{"/data1", "/data2"}, FS: w.disk, JournalMax: 2 << 20, DiskReserve: -1, Ballast: 64 << 10,
 		ProducerExpiration: 1 << 62, // the records say 1970, and a life may be long on a busy machine
 
 		OnCommit: func(_ []Advance, done []Done) {
+			w.readers.Load().beat()
 			for _, d := range done {
 				d.Token.(chan error) <- d.Err
 			}
@@ -174,6 +181,7 @@ func (w *crashWorld) live() {
 		}
 		if w.start() {
 			w.opened = true
+			w.startReaders()
 			for range 30 + w.rng.IntN(50) {
 				if w.t.Failed() || !w.s.Usable() {
 					break
@@ -253,6 +261,7 @@ func (w *crashWorld) end(last bool) {
 	w.cover.life(w, end)
 	switch how {
 	case 0:
+		w.readers.Load().end()
 		w.ok("close", w.s.Close())
 		w.disk = w.disk.Kill() // the same disk without its faults
 		if !last && w.harmed {
@@ -260,10 +269,12 @@ func (w *crashWorld) end(last bool) {
 		}
 	case 1:
 		w.disk.CutPower()
+		w.readers.Load().end()
 		_ = w.s.Close() // on a dead disk
 		w.disk = w.disk.Crash(w.rng, vfs.CrashOptions{})
 	case 2:
 		w.disk.CutPower() // nothing it still does counts
+		w.readers.Load().end()
 		_ = w.s.Close()
 		w.disk = w.disk.Kill()
 	}
@@ -320,6 +331,7 @@ func (w *crashWorld) recreate(m *crashLog) {
 	if w.ok("create log again", err) {
 		w.cover.hit("topic deleted and made again", true)
 		m.l = l
+		w.readers.Load().follow(m)
 		return
 	}
 	m.l = old // closed: every use is refused
@@ -343,6 +355,7 @@ func (w *crashWorld) burst() {
 			continue
 		}
 		raw, values := w.next(m, p)
+		w.readers.Load().beat()
 		done := make(chan error, 1)
 		a, err := m.l.Append(&Append{Batches: raw, Origin: Coordinator, Token: done, Now: 1, Guard: Unguarded, Led: led})
 		if !w.ok("append", err) {
@@ -439,6 +452,7 @@ func (w *crashWorld) check(m *crashLog) {
 		}
 		t.Errorf("%s (incarnation %d): acknowledged %.20q at %d, there is %.20q; %+v", m.name, m.incarnation, v, at, there[at], o)
 	}
+	m.seen.held(w, m, there, o)
 	w.checkProducers(m, batches, o)
 	w.checkTxns(m, batches, o)
 }

@@ -55,7 +55,8 @@ func (l *Log) Read(r Read) (Slice, error) {
 		}
 		version := l.version.Load()
 		seg, next := l.segmentFor(r.Offset)
-		if seg == nil {
+		if seg == nil { // the log start passed it meanwhile
+			s.Offsets = l.marks.offsets()
 			return s, ErrOutOfRange
 		}
 		found, err := l.readSegment(&s, seg, &r, limit, from, version)

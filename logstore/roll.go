@@ -72,7 +72,9 @@ func (l *Log) roll(now int64) (*Segment, error) {
 	l.dir.mapper.release(old)
 	segs := append(slices.Clone(*l.segs.Load()), s)
 	l.names.add()
+	between()
 	l.segs.Store(&segs)
+	between()
 	l.active = s
 	l.store.stats.rolls.Add(1)
 	l.markDirty()
