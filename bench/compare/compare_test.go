@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,37 @@ import (
 
 	"github.com/chronik-stream/chronik/bench"
 )
+
+// TestFreePort: no port is one that the kernel might give to a client meanwhile, nor
+// one that somebody holds.
+func TestFreePort(t *testing.T) {
+	low, err := firstClientPort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := map[int]bool{}
+	for range 50 {
+		port, err := freePort(3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if port+2 >= low {
+			t.Fatalf("ports %d to %d: from %d on they are clients'", port, port+2, low)
+		}
+		if held[port] || held[port+1] || held[port+2] {
+			t.Fatalf("ports %d to %d are held in part", port, port+2)
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
+		if err != nil {
+			continue // somebody else was quicker
+		}
+		defer l.Close()
+		held[port+1] = true
+		if isFree(port + 1) {
+			t.Fatalf("port %d is held and called free", port+1)
+		}
+	}
+}
 
 func TestSpread(t *testing.T) {
 	for _, c := range []struct {
