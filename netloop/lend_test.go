@@ -44,6 +44,34 @@ func TestErrandRunsAfterTheBatch(t *testing.T) {
 	}
 }
 
+// TestAwakeLoopIsNotWoken: what an errand of a loop posts to that loop, whose
+// sleep a connection has ended, writes no eventfd, and is done all the same.
+func TestAwakeLoopIsNotWoken(t *testing.T) {
+	h := &handlerFuncs{frame: func(c Conn, f Frame) {
+		l := c.Loop()
+		l.Lend(&errand{func() {
+			l.box.mu.Lock()
+			armed := l.box.armed
+			l.box.mu.Unlock()
+			if armed {
+				t.Error("a post of the loop's own errand would wake the loop")
+			}
+			l.Post(taskFunc(func(*Loop) {
+				c.Respond(f.Slot, echoOf(f))
+				f.Buf.Release()
+			}))
+		}})
+	}}
+	_, addr := listen(t, h, func(o *Options) { o.Loops = 1 })
+	nc := dial(t, addr)
+	for range 100 {
+		sendFrame(t, nc, []byte("x"))
+		if got := readFrame(t, nc); string(got) != "x" {
+			t.Fatalf("the answer was %q", got)
+		}
+	}
+}
+
 // TestHandOver: while an errand waits, another goroutine serves the loop's
 // connections; what the errand posts at its end reaches them; and the loop can be
 // lent again while the first errand still runs, each time to one goroutine only.

@@ -61,6 +61,14 @@ func (b *mailbox) arm() bool {
 	return b.armed
 }
 
+// disarm spares posters the waking of a loop that is awake: it looks at the
+// mailbox again before it sleeps. Loop only.
+func (b *mailbox) disarm() {
+	b.mu.Lock()
+	b.armed = false
+	b.mu.Unlock()
+}
+
 // take gives all tasks that wait. The slice is valid until done. Loop only.
 func (b *mailbox) take() []Task {
 	b.mu.Lock()

@@ -38,6 +38,7 @@ func (l *Loop) poll() (over bool, err error) {
 			return true, nil
 		}
 		n, err := unix.EpollWait(l.epoll, events, timeout)
+		l.box.disarm()
 		if err == unix.EINTR {
 			continue
 		}
