@@ -28,6 +28,7 @@
 //	hist.go          HDR histograms; result.go, process.go, batch.go, ready.go
 //
 // Scripts: crash kills a broker under the checks, or cuts its power on the file
-// system of powercut, diff compares the benchmarks
-// of two commits, primitives those with and without vectors.
+// system of powercut, diff compares the benchmarks of two commits, primitives
+// those with and without vectors. beside tells what one client meets beside many
+// others, with the load in a process of its own.
 package bench

@@ -81,7 +81,8 @@ type fetchPart struct {
 	offsets        logstore.Offsets
 	divergingEpoch int32
 	divergingEnd   int64
-	converted      memory // Fetch v0–3: the slice in the client's format
+	converted      memory        // Fetch v0–3: the slice in the client's format
+	room           *codec.Buffer // where it lies; nil when it is empty
 
 	// What the last answer of the session told; -1 for nothing yet.
 	sentHW, sentStart int64
@@ -356,7 +357,8 @@ func (f *fetch) respond() {
 		}
 		if n := int64(len(fp.converted)); n > 0 {
 			out.Buf.B = w.Bytes()
-			out.Cut(fp.converted.span())
+			out.Cut(fp.converted.span(fp.room))
+			fp.room = nil
 			extra += n
 		}
 		if fp.code != errNone {

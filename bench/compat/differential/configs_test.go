@@ -136,13 +136,13 @@ var brokerEdits = map[string][]edit{
 	"below":           {{0, "message.max.bytes", value("-1")}},
 	// The last by their names: Kafka holds the number of threads against each later
 	// change of a broker's keys, and learns of a change of it when that is published.
-	"workers":         {{0, "num.io.threads", value("9")}},
-	"workers 0":       {{0, "num.io.threads", value("0")}},
-	"workers 100":     {{0, "num.io.threads", value("100")}},
-	"workers back":    {{1, "num.io.threads", nil}},
-	"list":            {{2, "log.cleanup.policy", value("compact")}},
-	"list back":       {{1, "log.cleanup.policy", nil}},
-	"append no list":  {{2, "message.max.bytes", value("1")}},
+	"workers":        {{0, "num.io.threads", value("9")}},
+	"workers 0":      {{0, "num.io.threads", value("0")}},
+	"workers 100":    {{0, "num.io.threads", value("100")}},
+	"workers back":   {{1, "num.io.threads", nil}},
+	"list":           {{2, "log.cleanup.policy", value("compact")}},
+	"list back":      {{1, "log.cleanup.policy", nil}},
+	"append no list": {{2, "message.max.bytes", value("1")}},
 }
 
 var groupEdits = map[string][]edit{
