@@ -3,11 +3,14 @@ package broker
 import (
 	"encoding/binary"
 	"math"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/chronik-stream/chronik/cluster"
 	"github.com/chronik-stream/chronik/codec/compress"
 )
 
@@ -149,6 +152,54 @@ func TestTelemetry(t *testing.T) {
 	}
 	if left := b.ClientMetrics(); len(left) != 0 {
 		t.Errorf("a client that ended is kept: %+v", left)
+	}
+}
+
+// TestTelemetrySelectors: each of the names in match picks clients out by what it
+// says, the whole of it, and all that are given must agree.
+func TestTelemetrySelectors(t *testing.T) {
+	b := run(t, nil)
+	w := dial(t, b)
+	hello := kmsg.NewPtrApiVersionsRequest()
+	hello.Version, hello.ClientSoftwareName, hello.ClientSoftwareVersion = 3, "some-client", "4.5.6"
+	if got := ask[*kmsg.ApiVersionsResponse](w, hello); got.ErrorCode != 0 {
+		t.Fatalf("ApiVersions: %d", got.ErrorCode)
+	}
+	res := cluster.Resource{Type: cluster.ResourceClientMetrics, Name: "sub"}
+	set := func(key, value string) {
+		t.Helper()
+		if got := alterOne(w, res, key, &value); got.ErrorCode != 0 {
+			t.Fatalf("%s=%s: %d %s", key, value, got.ErrorCode, errText(got.ErrorMessage))
+		}
+	}
+	set("metrics", "a.")
+	_, port, err := net.SplitHostPort(w.conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := byte(0)
+	for _, c := range []struct {
+		match string
+		picks bool
+	}{
+		{"client_id=wire", true}, {"client_id=wir", false},
+		{"client_software_name=some-.*", true}, {"client_software_name=other", false},
+		{"client_software_version=4\\.5\\.[0-9]", true}, {"client_software_version=4", false},
+		{"client_source_address=127\\.0\\.0\\.1", true}, {"client_source_address=10\\..*", false},
+		{"client_source_port=" + port, true}, {"client_source_port=1", false},
+		{"client_instance_id=ID", true}, {"client_instance_id=A.*A", false},
+		{"client_id=wire,client_software_name=some-client", true}, {"client_id=wire,client_software_name=other", false},
+	} {
+		// A client may not ask again at once; each question is another client's.
+		asked++
+		id := [16]byte{9, 8, 7, asked, 15: 0xff}
+		set("match", strings.ReplaceAll(c.match, "=ID", "="+cluster.TopicIDString(id)))
+		req := kmsg.NewPtrGetTelemetrySubscriptionsRequest()
+		req.ClientInstanceID = id
+		got := ask[*kmsg.GetTelemetrySubscriptionsResponse](w, req)
+		if got.ErrorCode != 0 || (len(got.RequestedMetrics) == 1) != c.picks {
+			t.Errorf("%s: code %d, metrics %v, want them: %v", c.match, got.ErrorCode, got.RequestedMetrics, c.picks)
+		}
 	}
 }
 
