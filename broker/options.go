@@ -18,6 +18,8 @@ import (
 type Options struct {
 	// DataDirs hold the logs. log.dirs in Static gives them too.
 	DataDirs []string
+	// ForgetDataDirs is logstore.Options.ForgetDirs.
+	ForgetDataDirs []string
 	// Listeners is Kafka's listeners, for example
 	// "PLAINTEXT://127.0.0.1:9092,EXTERNAL://:9094". Port 0 picks a free one.
 	// Default: Static's listeners, then PLAINTEXT://127.0.0.1:9092.

@@ -14,7 +14,7 @@ import (
 func (b *Broker) storeOptions() logstore.Options {
 	o := &b.opt
 	so := logstore.Options{
-		Dirs: o.DataDirs, FS: o.FS, JournalDir: o.JournalDir, JournalMax: o.JournalMax,
+		Dirs: o.DataDirs, ForgetDirs: o.ForgetDataDirs, FS: o.FS, JournalDir: o.JournalDir, JournalMax: o.JournalMax,
 		Durability: o.Durability, SyncEvery: o.SyncEvery, AllowWeakerTopics: o.AllowWeakerTopics, CommitDelay: o.CommitDelay,
 		SegmentWrite: o.SegmentWrite, WindowBudget: o.WindowBudget, MaxOpenFiles: o.MaxOpenFiles,
 		QueueBytes: b.limit(limitQueueBytes), MaxProducers: int(b.limit(limitProducers)),

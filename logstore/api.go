@@ -40,6 +40,9 @@ func (d Durability) String() string {
 type Options struct {
 	// Dirs are the data directories; at least one.
 	Dirs []string
+	// ForgetDirs are ids of directories, in base64url, that are gone for good: the
+	// partitions that lay there are made anew, empty.
+	ForgetDirs []string
 	// FS is the disk; default the real one.
 	FS vfs.FS
 	// JournalDir holds the journals instead of <dir>/journal.

@@ -90,7 +90,8 @@
 //	api.go             options, errors, the types that callers see
 //	store.go           Store: Open, Ready, Close, Checkpoint
 //	openlog.go         OpenLog, CreateLog, Delete
-//	dir.go             a data directory: format, lock, offline, disk space
+//	dir.go             a data directory: format, lock, offline, disk space;
+//	                   siblings.go: which of them belong together
 //	keeper.go          a directory's slow work; ballast.go: room on a full disk
 //	log.go             Log: state, lazy load, log start
 //	append.go          Append; validate.go: what is checked without the lock;

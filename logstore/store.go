@@ -90,18 +90,35 @@ func Open(o Options) (*Store, error) {
 	}
 	s.tuning.Store(&Tuning{CleanerThreads: o.Upkeep.CleanerThreads, CleanerMapBytes: o.Upkeep.CleanerMapBytes, CleanerRate: o.Upkeep.CleanerRate,
 		CleanerBackoff: o.Upkeep.CleanerBackoff, ProducerExpiration: o.ProducerExpiration})
+	missing, err := s.missing()
+	if err != nil {
+		return nil, err
+	}
 	var failed []error
+	closed := func(path string, why error) {
+		failed = append(failed, why)
+		s.dirs = append(s.dirs, &dir{store: s, path: path, logs: filepath.Join(path, "logs")})
+	}
 	for _, path := range o.Dirs {
 		path = filepath.Clean(path)
+		if id, ok := missing.at(path); ok && !s.hasFormat(path) {
+			closed(path, errMissing(id, path, true))
+			continue
+		}
 		d, err := openDir(s, path)
 		if err != nil {
 			if !isDiskError(err) {
 				return nil, errors.Join(err, s.abandon())
 			}
-			failed = append(failed, err)
-			d = &dir{store: s, path: path, logs: filepath.Join(path, "logs")}
+			closed(path, err)
+			continue
 		}
 		s.dirs = append(s.dirs, d)
+	}
+	for id, path := range missing {
+		if !slices.ContainsFunc(s.dirs, func(d *dir) bool { return d.path == path && d.journal == nil }) {
+			closed(path, errMissing(id, path, false))
+		}
 	}
 	if len(failed) == len(s.dirs) {
 		return nil, errors.Join(failed...)
@@ -122,6 +139,7 @@ func Open(o Options) (*Store, error) {
 		o.Go("mapper", d.mapper.run)
 		d.keeper.poke() // the ring has one small file
 	}
+	s.noteSiblings(missing)
 	s.startWatchdog()
 	return s, nil
 }

@@ -28,6 +28,7 @@ type serveFlags struct {
 	limits      []string
 	clusterID   string
 	nodeID      int32
+	forgetDirs  []string
 	journalDir  string
 	journalMax  string
 	commitDelay time.Duration
@@ -47,6 +48,7 @@ type serveFlags struct {
 
 func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.StringArrayVar(&f.dataDirs, "data-dir", nil, "directory of the logs; repeat for several disks (default ./chronik-data)")
+	p.StringArrayVar(&f.forgetDirs, "forget-data-dir", nil, "id of a data directory that is gone for good: its partitions start anew, empty; repeat for more")
 	p.StringVar(&f.listeners, "listeners", "", "Kafka's listeners: NAME://host:port, … (default PLAINTEXT://127.0.0.1:9092)")
 	p.StringVar(&f.advertised, "advertised-listeners", "", "what clients are told to connect to (default: the host name in --listeners, or the address that they connected to)")
 	p.StringVar(&f.protocols, "listener-protocols", "", "Kafka's listener.security.protocol.map")
@@ -103,7 +105,7 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 		static["node.id"] = strconv.Itoa(int(f.nodeID))
 	}
 	o.Static = static
-	o.DataDirs = f.dataDirs
+	o.DataDirs, o.ForgetDataDirs = f.dataDirs, f.forgetDirs
 	if len(o.DataDirs) == 0 && static["log.dirs"] == "" && static["log.dir"] == "" {
 		o.DataDirs = []string{"./chronik-data"}
 	}
