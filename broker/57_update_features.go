@@ -76,7 +76,7 @@ func (b *Broker) updateFeatures(version int16, r *kmsg.UpdateFeaturesRequest) er
 // (FeatureControlManager).
 func checkFeature(image *cluster.Image, name string, level int16, how int8) error {
 	bad := func(why string) error {
-		return refuse(errInvalidUpdateVersion, fmt.Sprintf("Invalid update version %d for feature %s. %s", level, name, why))
+		return refuse(errInvalidUpdateVersion, fmt.Sprintf("Feature %s cannot be set to level %d. %s", name, level, why))
 	}
 	at := slices.IndexFunc(cluster.Features, func(f cluster.Feature) bool { return f.Name == name })
 	if at < 0 {

@@ -17,7 +17,7 @@ var unregisterBrokerAPI = api{
 
 func handleUnregisterBroker(rq *request, r *kmsg.UnregisterBrokerRequest) kmsg.Response {
 	resp := kmsg.NewPtrUnregisterBrokerResponse()
-	err := refuse(errBrokerIDNotRegistered, fmt.Sprintf("Broker ID %d is not currently registered.", r.BrokerID))
+	err := refuse(errBrokerIDNotRegistered, fmt.Sprintf("This cluster has no broker %d.", r.BrokerID))
 	switch {
 	case !rq.mayCluster(auth.OpAlter):
 		err = refuse(errClusterAuthorization, "Cluster authorization failed.")

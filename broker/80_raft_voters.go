@@ -43,5 +43,5 @@ func (rq *request) refuseVoter(clusterID *string, what string) *apiError {
 	case clusterID != nil && *clusterID != image.ClusterID:
 		return refuse(errInconsistentClusterID, fmt.Sprintf("The request is for cluster %s; this is %s.", *clusterID, image.ClusterID))
 	}
-	return refuse(errUnsupportedVersion, fmt.Sprintf("Cluster doesn't support %s voters because the kraft.version feature is %d.", what, image.Features["kraft.version"]))
+	return refuse(errUnsupportedVersion, fmt.Sprintf("The voters of this cluster are fixed (kraft.version %d): %s one is not possible.", image.Features["kraft.version"], what))
 }
