@@ -310,6 +310,7 @@ type Slice struct {
 	Hot bool
 	// Aborted is non-nil (perhaps empty) on a committed read.
 	Aborted []AbortedTxn
-	// NextOffset is the offset after the last batch of the range.
+	// NextOffset is where the next read goes on: after the last batch of the range,
+	// or at the batch behind it when compaction left a gap between them.
 	NextOffset int64
 }

@@ -190,26 +190,15 @@ func (l *Log) bound(seg *Segment, start, end, limit int64, r *Read) (stop, next 
 	}
 	err = seg.eachHeader(walk, end, func(b record.Batch, at int64) bool {
 		after := at + int64(b.Size())
-		if b.BaseOffset() >= limit {
-			stop = max(stop, at)
-			return false
-		}
-		if after > most && !(r.MinOne && at == start) {
-			stop = max(stop, at)
+		if b.BaseOffset() >= limit || after > most && !(r.MinOne && at == start) {
+			if at > stop { // the walk began here: the batches before it were not looked at
+				stop, next = at, min(b.BaseOffset(), limit)
+			}
 			return false
 		}
 		stop, next = after, b.NextOffset()
 		return after < most
 	})
-	if err != nil {
-		return 0, 0, err
-	}
-	if stop > start && next == r.Offset { // the first header past the walk's start already ended it
-		err = seg.eachHeader(start, stop, func(b record.Batch, at int64) bool {
-			next = b.NextOffset()
-			return true
-		})
-	}
 	return stop, next, err
 }
 

@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/chronik-stream/chronik/codec/record"
@@ -46,4 +47,53 @@ func TestReadBesideAppend(t *testing.T) {
 		}
 	}
 	r.abandon()
+}
+
+// countedReads counts the reads of a segment's file.
+type countedReads struct {
+	vfs.File
+	n int
+}
+
+func (c *countedReads) ReadAt(p []byte, off int64) (int, error) {
+	c.n++
+	return c.File.ReadAt(p, off)
+}
+
+// TestReadOfLargeBatchesLooksAtTheEnd: where a range of large batches ends is
+// found at its end, whatever limits it, and not by a walk through all of it.
+func TestReadOfLargeBatchesLooksAtTheEnd(t *testing.T) {
+	r := mustRig(t, rigOptions(vfs.NewMem())).ready()
+	defer r.close()
+	l := r.open(specOf("t", 0))
+	const batches, records = 40, 10
+	text := strings.Repeat("x", 2000)
+	var sizes []int64 // sizes[i]: bytes of the first i batches
+	for range batches {
+		sizes = append(sizes, l.active.size.Load())
+		r.put(l, text, records)
+	}
+	sizes = append(sizes, l.active.size.Load())
+	counted := &countedReads{File: l.active.file}
+	l.active.file = counted
+	for from := range batches {
+		for to := from + 1; to <= batches; to++ {
+			for _, over := range []int64{0, 1, 5000} { // bytes that end no further batch
+				counted.n = 0
+				s, err := l.Read(Read{Offset: int64(from * records), MaxBytes: int(sizes[to] - sizes[from] + over), MinOne: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Seg.Release()
+				if s.Off != sizes[from] || s.Off+s.Len != sizes[to] || s.NextOffset != int64(to*records) {
+					t.Errorf("batches %d to %d and %d bytes: got bytes %d to %d, next offset %d; want %d to %d, %d",
+						from, to, over, s.Off, s.Off+s.Len, s.NextOffset, sizes[from], sizes[to], to*records)
+				}
+				if counted.n > 4 {
+					t.Errorf("batches %d to %d and %d bytes: %d reads", from, to, over, counted.n)
+				}
+			}
+		}
+	}
+	l.active.file = counted.File
 }
