@@ -187,3 +187,48 @@ func TestGroupReads(t *testing.T) {
 		}
 	}
 }
+
+// syncSteps keeps how many bytes were written at most between two syncs.
+type syncSteps struct {
+	vfs.File
+	since, most int64
+}
+
+func (f *syncSteps) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	f.since += int64(n)
+	f.most = max(f.most, f.since)
+	return n, err
+}
+
+func (f *syncSteps) Datasync() error { f.since = 0; return f.File.Datasync() }
+
+// TestFillingLeavesTheDiskToCommits: a file of the ring is filled in small steps,
+// which a commit's sync may have to wait for, unless a commit waits for the file.
+func TestFillingLeavesTheDiskToCommits(t *testing.T) {
+	disk := vfs.NewMem()
+	for _, c := range []struct {
+		need int
+		most int64
+	}{{0, fillStep}, {1, fillHurried}} {
+		file, err := disk.Create("/f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const length = 9<<20 + 3*journalBlock
+		f := &syncSteps{File: file}
+		j := &journal{need: c.need}
+		if err := j.fillZeros(f, length); err != nil {
+			t.Fatal(err)
+		}
+		if size, err := f.Size(); err != nil || size != length {
+			t.Errorf("the file has %d bytes of %d: %v", size, length, err)
+		}
+		if f.most < c.most || f.most >= c.most+256<<10 {
+			t.Errorf("with a need of %d blocks %d bytes were written between two syncs, want about %d", c.need, f.most, c.most)
+		}
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
