@@ -10,7 +10,7 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash verify-crash power-cut attack compat compat-native compat-matrix compaction conformance differential acl-differential bench bench-log bench-compare bench-compare-more bench-diff clean
+.PHONY: help build run test test-fast race lint fuzz crash verify-crash power-cut attack compat compat-native compat-matrix compaction conformance differential acl-differential bench bench-log bench-compare bench-compare-more bench-diff bench-mixed clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -97,6 +97,9 @@ bench-compare-more: build ## the same for long and rare loads: SASL_SSL, handsha
 .PHONY: bench-primitives
 bench-primitives: ## hashes and codecs with and without vectors, into README.md
 	bench/primitives README.md
+
+bench-mixed: build ## a tail beside retention and compaction, and what its slow requests waited for (RUN=20 s for each half, SLOW=5ms, PORT=19092)
+	bench/mixed bin/chronik
 
 bench-diff: ## the benchmarks of the tree against REF's; fails on a significant loss above LIMIT (10) percent
 	bench/diff $(REF)
