@@ -6,17 +6,22 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
 )
 
-// benchStore opens a store on the real disk. BENCH_DIR is not asked for: use
-// TMPDIR.
+// benchStore opens a store on the real disk, below TMPDIR, with the share of the
+// process's descriptors that chronik serve gives to segments.
 func benchStore(b *testing.B, change func(*Options)) (*Store, *atomic.Pointer[func([]Done)]) {
 	var hook atomic.Pointer[func([]Done)]
-	o := Options{Dirs: []string{b.TempDir()}, Go: goPlain, DiskReserve: -1, OnCommit: func(_ []Advance, done []Done) {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		b.Fatal(err)
+	}
+	o := Options{Dirs: []string{b.TempDir()}, Go: goPlain, DiskReserve: -1, MaxOpenFiles: int(files.Cur) * 35 / 100, OnCommit: func(_ []Advance, done []Done) {
 		if f := hook.Load(); f != nil {
 			(*f)(done)
 		}

@@ -58,6 +58,12 @@
 // 1 KiB in each of many partitions made durable, first appends, closed loops in each
 // mode, what an append and a lookup cost their caller. make bench-log writes it.
 //
+// A prototype took 0.44 ms for 1 KiB in each of 1,000 partitions: of the journal alone.
+// Here an operation is 1,000 appends by one goroutine as well, 4.2 µs each, of which
+// 3.5 are the pwrite into a file of its own (profile of 100 operations), which is more
+// than half of what is measured; the rest is the group's megabyte of journal. A journal
+// without segments would have to be read by consumers.
+//
 // Not of a benchmark: 300 idle partitions take 1.7 to 2.2 KiB of heap each. A broker
 // with 10 GB in 6 partitions serves its first record 49 to 73 ms after the process
 // began when it was stopped cleanly, and 107 to 185 ms after kill -9 under load (4
@@ -82,7 +88,11 @@
 //
 // # What is not here
 //
-// No preallocation but by windows, and by a topic's preallocate=true. The
+// No preallocation but by windows, and by a topic's preallocate=true. Its steps are
+// the windows': none for a cold log, 64 KiB for one that gets hot, 256 KiB after
+// that, none on a full disk. Steps that double to 16 or 32 MiB were planned: but a step
+// is taken ahead, on the mapper's goroutine, so that no append waits for it, and
+// thousands of hot logs would hold a disk's worth of blocks that nobody wrote. The
 // directory that holds the metadata log is not replaceable: without it no start.
 //
 // # File map

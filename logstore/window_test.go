@@ -281,3 +281,55 @@ func TestPreallocate(t *testing.T) {
 	}
 	r.close()
 }
+
+// TestPreallocationSteps: a cold log's file is as long as its records; a hot one gets
+// 64 KiB, then 256 KiB at a time, ahead of its end and never past segment.bytes; a
+// full disk gives no step.
+func TestPreallocationSteps(t *testing.T) {
+	const most = 1_000_000
+	disk := vfs.NewMem()
+	o := rigOptions(disk)
+	o.SegmentWrite = "mmap"
+	r := mustRig(t, o).ready()
+	spec := specOf("t", 0)
+	spec.Config.SegmentBytes = most
+	l := r.open(spec)
+	raw := makeBatch(strings.Repeat("x", 4000), 1, nobody, testNow)
+	grew := func() (steps []int64) { // by how much the file grows until the log rolls
+		size, first := int64(0), l.active
+		for range most {
+			clear(raw[:8])
+			if _, err := r.append(l, Append{Batches: raw}); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the mapper answers", l.mapperIdle)
+			if l.active != first {
+				return steps
+			}
+			info, err := disk.Stat(first.path() + suffixLog)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if by := info.Size() - size; by > int64(len(raw)) {
+				steps = append(steps, info.Size()&^4095)
+			}
+			size = info.Size()
+		}
+		return steps
+	}
+	// The first window begins in the page of the 32nd append's end.
+	begin := int64(hotAppends*len(raw)) &^ 4095
+	want := []int64{begin + 64<<10, begin + 320<<10, begin + 576<<10, begin + 832<<10, pageUp(most)}
+	if have := grew(); !slices.Equal(have, want) {
+		t.Errorf("the file of a log that gets hot ends at %v, want %v", have, want)
+	}
+	r.s.dirs[0].full.Store(true)
+	spec = specOf("u", 0)
+	spec.Internal, spec.Config.SegmentBytes = true, most // clients' appends are refused on a full disk
+	l = r.open(spec)
+	if have := grew(); len(have) != 0 {
+		t.Errorf("on a full disk a file was made longer than its log: %v", have)
+	}
+	r.s.dirs[0].full.Store(false)
+	r.close()
+}
