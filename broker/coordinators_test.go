@@ -92,7 +92,7 @@ type refusalWorld struct {
 
 func newRefusalWorld(t *testing.T) *refusalWorld {
 	b := run(t, func(o *Options) {
-		o.Static = map[string]string{"group.initial.rebalance.delay.ms": "0", "offset.metadata.max.bytes": "100", "group.consumer.assignment.interval.ms": "0"}
+		o.Static = map[string]string{"group.initial.rebalance.delay.ms": "0", "offset.metadata.max.bytes": "100"}
 	})
 	r := &refusalWorld{b: b, topic: makeTopic(t, b, "t", 1, nil)}
 	r.classic, r.static = r.member(t, "classic", nil), r.member(t, "static", kmsg.StringPtr("i"))

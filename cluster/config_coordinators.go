@@ -8,8 +8,8 @@ import (
 
 // brokerGroups is what the group coordinator goes by.
 var brokerGroups = []ConfigDef{
-	{Name: "group.consumer.assignment.interval.ms", Type: TypeInt, Default: "1000", Dynamic: ClusterWide, Check: atLeast(0),
-		Doc: "The shortest time between two assignments of a consumer group, in milliseconds."},
+	{Name: "group.consumer.assignment.interval.ms", Type: TypeInt, Default: "0", Dynamic: ClusterWide, Check: atLeast(0),
+		Doc: "The shortest time between two assignments of a consumer group, in milliseconds. Kafka has 1000 since 4.3; with 0 a member that subscribes anew has its partitions with the answer, not a heartbeat later."},
 	{Name: "group.consumer.assignors", Type: TypeList, Default: "uniform,range", Check: someOf(false, "uniform", "range"),
 		Doc: "The assignors that consumer groups may choose, the first one by default: uniform, range."},
 	{Name: "group.consumer.heartbeat.interval.ms", Type: TypeInt, Default: "5000", Check: atLeast(1),

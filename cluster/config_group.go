@@ -5,7 +5,7 @@ import "fmt"
 // GroupConfigs is every group key, by name (Kafka's GroupConfig). The broker's
 // group.*.min and max keys bound them; see CheckSet.
 var GroupConfigs = []ConfigDef{
-	{Name: "consumer.assignment.interval.ms", Type: TypeInt, Default: "1000", Synonyms: []string{"group.consumer.assignment.interval.ms"}, Check: atLeast(0),
+	{Name: "consumer.assignment.interval.ms", Type: TypeInt, Default: "0", Synonyms: []string{"group.consumer.assignment.interval.ms"}, Check: atLeast(0),
 		Doc: "The shortest time between two assignments of a consumer group, in milliseconds."},
 	{Name: "consumer.heartbeat.interval.ms", Type: TypeInt, Default: "5000", Synonyms: []string{"group.consumer.heartbeat.interval.ms"}, Check: atLeast(1),
 		Doc: "How often members of a consumer group send heartbeats, in milliseconds."},

@@ -7,7 +7,7 @@ import "slices"
 var brokerReplication = []ConfigDef{
 	{Name: "inter.broker.listener.name", Type: TypeString, NullDefault: true,
 		Doc: "The listener between brokers. On a single node it only has to be one of the listeners."},
-	{Name: "num.replica.fetchers", Type: TypeInt, Default: "1", Dynamic: ClusterWide, Check: atLeast(1), Unused: true,
+	{Name: "num.replica.fetchers", Type: TypeInt, Default: "1", Dynamic: ClusterWide, Check: atLeast(1),
 		Doc: "Connections by which a follower fetches from each leader. A single node has no followers."},
 	{Name: "replica.lag.time.max.ms", Type: TypeLong, Default: "30000", Unused: true,
 		Doc: "How far a follower may be behind and count as in sync, in milliseconds. A single node has no followers."},
@@ -76,7 +76,7 @@ var brokerUnused = slices.Concat(
 		ConfigDef{Name: "replication.quota.window.num", Type: TypeInt, Default: "11", Doc: "Windows over which replication is measured."},
 		ConfigDef{Name: "replication.quota.window.size.seconds", Type: TypeInt, Default: "1", Doc: "Length of each of those windows."},
 	),
-	unused(" Tiered storage is not part of this broker.",
+	idle(" Tiered storage is not part of this broker.",
 		ConfigDef{Name: "follower.fetch.last.tiered.offset.enable", Type: TypeBool, Default: "false", Doc: "Whether an empty follower begins behind tiered data."},
 		ConfigDef{Name: "remote.fetch.max.wait.ms", Type: TypeInt, Default: "500", Dynamic: ClusterWide, Doc: "How long a fetch waits for tiered data."},
 		ConfigDef{Name: "remote.list.offsets.request.timeout.ms", Type: TypeLong, Default: "30000", Dynamic: ClusterWide, Doc: "The time limit of finding an offset in tiered data."},
@@ -127,7 +127,7 @@ var brokerUnused = slices.Concat(
 		ConfigDef{Name: "ssl.secure.random.implementation", Type: TypeString, NullDefault: true, Dynamic: PerBroker, Doc: "The JVM's source of random numbers."},
 		ConfigDef{Name: "ssl.trustmanager.algorithm", Type: TypeString, Default: "PKIX", Dynamic: PerBroker, Doc: "The JVM's algorithm for trust stores."},
 	),
-	unused(" The broker is never a client of another one.",
+	idle(" The broker is never a client of another one.",
 		ConfigDef{Name: "sasl.login.connect.timeout.ms", Type: TypeInt, NullDefault: true, Doc: "The time limit of connecting to a token server."},
 		ConfigDef{Name: "sasl.login.read.timeout.ms", Type: TypeInt, NullDefault: true, Doc: "The time limit of reading from a token server."},
 		ConfigDef{Name: "sasl.login.refresh.buffer.seconds", Type: TypeShort, Default: "300", Dynamic: PerBroker, Doc: "How long before its end a login is renewed at the latest."},
@@ -155,7 +155,7 @@ var brokerUnused = slices.Concat(
 		ConfigDef{Name: "ssl.allow.san.changes", Type: TypeBool, Default: "false", Doc: "Whether a new certificate of the broker may bear other addresses; it may here."},
 		ConfigDef{Name: "ssl.endpoint.identification.algorithm", Type: TypeString, Default: "https", Dynamic: PerBroker, Doc: "How a client checks a broker's name."},
 	),
-	unused(" GSSAPI (Kerberos) is not offered.",
+	idle(" GSSAPI (Kerberos) is not offered.",
 		ConfigDef{Name: "sasl.kerberos.kinit.cmd", Type: TypeString, Default: "/usr/bin/kinit", Dynamic: PerBroker, Doc: "The kinit command."},
 		ConfigDef{Name: "sasl.kerberos.min.time.before.relogin", Type: TypeLong, Default: "60000", Dynamic: PerBroker, Doc: "The shortest time between two logins."},
 		ConfigDef{Name: "sasl.kerberos.principal.to.local.rules", Type: TypeList, Default: "DEFAULT", Dynamic: PerBroker, Doc: "How a Kerberos name becomes a user."},
@@ -184,6 +184,17 @@ func unused(why string, defs ...ConfigDef) []ConfigDef {
 	for i := range defs {
 		defs[i].Unused = true
 		defs[i].Doc += why
+	}
+	return defs
+}
+
+// idle is unused for what nobody would miss: a key that Kafka changes at run time
+// can be set here as well, is kept and shown, and no more looked at than by a
+// Kafka broker without the thing that it is about.
+func idle(why string, defs ...ConfigDef) []ConfigDef {
+	defs = unused(why, defs...)
+	for i := range defs {
+		defs[i].Unused = defs[i].Dynamic == ReadOnly
 	}
 	return defs
 }

@@ -8,7 +8,10 @@ import (
 
 // retarget computes the group's target assignment for its new epoch, at most
 // once per consumer.assignment.interval.ms: with many members joining at once,
-// most of them find it done (KIP-1263).
+// most of them find it done (KIP-1263). The interval is 0 unless it is set, and
+// not 4.3's second: a member that gave up its partitions for a new subscription
+// asks again at once, and when the target is not due then, its next heartbeat is
+// five seconds away (librdkafka's test 0045 waits no longer than 4.2 makes it).
 func (w *work) retarget(now time.Time, old, m *consumerMember) {
 	g := w.g
 	if g.targetEpoch >= w.epoch {

@@ -499,6 +499,25 @@ func TestAssignmentInterval(t *testing.T) {
 	r.converge(append(late, a)...)
 }
 
+// TestSubscribesAnew: a member that has given up what its new subscription does not
+// have gets the new partitions with that answer. Its next heartbeat would be
+// seconds away.
+func TestSubscribesAnew(t *testing.T) {
+	r := newRig(t)
+	r.cfg.assignmentInterval = 0
+	a := r.member("g", "a", "a")
+	a.mustBeat()
+	a.topics, a.first = []string{"b"}, true
+	a.mustBeat()
+	if len(a.has) != 0 {
+		t.Fatalf("before it gave up topic a: %v", a.has)
+	}
+	a.mustBeat()
+	if b := r.img.topics["b"]; len(a.has[b.ID]) != int(b.Partitions) {
+		t.Fatalf("after it gave up topic a: %v", a.has)
+	}
+}
+
 func TestRegexSubscription(t *testing.T) {
 	r := newRig(t)
 	r.topic("logs-1", 2)

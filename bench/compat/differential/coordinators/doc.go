@@ -5,9 +5,7 @@
 //
 // With DIFF_RUNS=40, bench/compat/differential/run starts both brokers and this.
 //
-// Both brokers start empty, with the same settings; Kafka with
-// group.initial.rebalance.delay.ms=0, Chronik with
-// group.consumer.assignment.interval.ms=0 while Kafka 4.2 has no such wait. A run uses its own groups and
+// Both brokers start empty, with the same settings. A run uses its own groups and
 // transactional ids, so that one pair of brokers serves many runs. A seed gives
 // the same script, and -seed N repeats what failed.
 //
