@@ -10,7 +10,7 @@ REF   ?= HEAD~1
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-fast race lint fuzz crash verify-crash power-cut attack compat compat-native compat-matrix compaction conformance differential acl-differential bench bench-log bench-compare bench-compare-more bench-diff bench-mixed clean
+.PHONY: help build run test test-fast race lint fuzz crash verify-crash power-cut attack compat compat-native compat-matrix compaction conformance differential differential-tools acl-differential bench bench-log bench-compare bench-compare-more bench-diff bench-mixed clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -75,6 +75,9 @@ compaction: build ## Apache Kafka's LogCompactionTester against bin/chronik
 
 differential: build ## the same requests to Apache Kafka and to Chronik; fails on a difference that its FINDINGS.md does not explain
 	bench/compat/differential/run
+
+differential-tools: build ## Apache Kafka's own tools on Kafka and on Chronik; fails where a user sees something else that tools.txt does not explain
+	bench/compat/differential/tools
 
 bench: ## the in-process benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -15,6 +15,9 @@
 // run starts both brokers and the tests; DIFF_KAFKA and DIFF_CHRONIK are their
 // addresses. Kafka's source has the last word: what it does is what clients know.
 //
+// tools runs Apache Kafka's command-line tools on both, by the lines of tools.txt,
+// and compares what they print.
+//
 // File map:
 //
 //	case.go       cases, what they keep from answer to request
