@@ -97,6 +97,10 @@ bench-compare-more: build ## the same for long and rare loads: SASL_SSL, handsha
 	bench/peers/kafka/kafka setup $(WORK)/kafka
 	$(BIN) bench compare --more --kafka-dir $(WORK)/kafka --limit $(LIMIT_COMPARE) --into README.md --figures bench/figures $(COMPARE)
 
+.PHONY: pgo
+pgo: ## the profile that the compiler goes by (cmd/chronik/default.pgo), of a broker under load
+	bench/pgo
+
 .PHONY: bench-primitives
 bench-primitives: ## hashes and codecs with and without vectors, into README.md
 	bench/primitives README.md
