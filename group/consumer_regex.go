@@ -13,7 +13,9 @@ import (
 // operation of its own.
 
 // regexBatch is the least time between two resolutions of a group, so that
-// many members with new patterns share one.
+// many members with new patterns share one. A new topic reaches a group's
+// pattern so much late at worst; Kafka's REGEX_BATCH_REFRESH_MIN_INTERVAL_MS is
+// the same. Partitions added to a matched topic do not wait for it.
 const regexBatch = 10 * time.Second
 
 // resolveWait is how long a resolution that does not come back holds up the

@@ -541,7 +541,15 @@ func TestRegexSubscription(t *testing.T) {
 	r.sameAfterReload()
 	r.topic("logs-3", 1)
 	r.s.topicsChanged(&topicChange{touched: map[string]bool{"logs-3": true}, created: r.img.version})
-	r.advance(11 * time.Second)
+	// Within regexBatch of the last time the patterns are not resolved again.
+	r.advance(7 * time.Second)
+	m.mustBeat()
+	r.runResolves()
+	m.mustBeat()
+	if m.has.size() != 4 {
+		t.Fatalf("a new topic came 9 s after the patterns were resolved: %v", m.has)
+	}
+	r.advance(2 * time.Second)
 	m.mustBeat()
 	r.runResolves()
 	m.mustBeat()
