@@ -143,6 +143,27 @@ func TestRebalanceDropsWhoDoesNotJoin(t *testing.T) {
 	}
 }
 
+// TestNewMemberWaitEnds: a new member may wait long for the others, longer than
+// its session, but not for ever: its client may be gone.
+func TestNewMemberWaitEnds(t *testing.T) {
+	r := newRig(t)
+	long := func(q *kmsg.JoinGroupRequest) { q.RebalanceTimeoutMillis = 600_000 }
+	ids, gen := r.stable("g", 1, long)
+	_, newcomer := r.enter("g", long)
+	wait := func(d time.Duration) {
+		for until := r.now.Add(d); r.now.Before(until); { // the old member lives and does not join
+			r.advance(min(5*time.Second, until.Sub(r.now)))
+			r.beat("g", ids[0], gen)
+		}
+	}
+	wait(newMemberWait - time.Second)
+	newcomer.waits()
+	wait(2 * time.Second)
+	if code := newcomer.get().ErrorCode; code != codeUnknownMemberID {
+		t.Fatalf("the join that waited too long: %d, want UNKNOWN_MEMBER_ID", code)
+	}
+}
+
 func TestSessionExpiry(t *testing.T) {
 	r := newRig(t)
 	ids, gen := r.stable("g", 2)

@@ -65,6 +65,8 @@ func TestInit(t *testing.T) {
 		{"aborted under v2, retry of the bump", in(CompleteAbort, 2), initExpect{7, 3}, errNone, false, 7, 4},
 		{"exhausted", &meta{id: "t", producerID: 7, prevProducerID: noProducer, nextProducerID: noProducer, epoch: lastEpoch, lastEpoch: noEpoch}, none, errNone, false, 50, 0},
 		{"exhausted, expected", &meta{id: "t", producerID: 7, prevProducerID: noProducer, nextProducerID: noProducer, epoch: lastEpoch, lastEpoch: noEpoch}, initExpect{7, lastEpoch}, errNone, false, 50, 0},
+		{"exhausted, retry of the last bump", &meta{id: "t", producerID: 7, prevProducerID: noProducer, nextProducerID: noProducer, epoch: lastEpoch, lastEpoch: lastEpoch - 1}, initExpect{7, lastEpoch - 1}, errNone, false, 7, lastEpoch},
+		{"exhausted, an older epoch", &meta{id: "t", producerID: 7, prevProducerID: noProducer, nextProducerID: noProducer, epoch: lastEpoch, lastEpoch: lastEpoch - 1}, initExpect{7, 5}, errProducerFenced, false, 0, 0},
 		{"rotated, retry with the old id", &meta{id: "t", producerID: 50, prevProducerID: 7, nextProducerID: noProducer, epoch: 0, lastEpoch: lastEpoch}, initExpect{7, lastEpoch}, errNone, false, 50, 0},
 		{"rotated, older epoch of the old id", &meta{id: "t", producerID: 50, prevProducerID: 7, nextProducerID: noProducer, epoch: 0, lastEpoch: lastEpoch}, initExpect{7, 12}, errProducerFenced, false, 0, 0},
 		{"rotated, the old id with the new one's epoch", &meta{id: "t", producerID: 50, prevProducerID: 7, nextProducerID: noProducer, epoch: 0, lastEpoch: lastEpoch}, initExpect{7, 0}, errProducerFenced, false, 0, 0},
@@ -165,6 +167,17 @@ func TestTimedOut(t *testing.T) {
 	for _, state := range []State{Empty, PrepareCommit, PrepareAbort, CompleteCommit, CompleteAbort} {
 		if in(state, 1).timedOut(1 << 40) {
 			t.Errorf("state %v times out", state)
+		}
+	}
+	// The next transaction's time is its own, not that of the one before.
+	for _, version := range []int16{1, 2} {
+		m := in(CompleteCommit, version) // begun at 200
+		m, code := m.addTransition(7, m.epoch, []part{{"a", 0}}, version, 5000)
+		if code != errNone {
+			t.Fatal(code)
+		}
+		if m.timedOut(6000) || !m.timedOut(6001) {
+			t.Errorf("version %d: the second transaction is timed from %d, not from 5000", version, m.startMs)
 		}
 	}
 }
