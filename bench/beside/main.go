@@ -77,7 +77,7 @@ func (s scene) run(ctx context.Context, name, binary string, rounds, exchanges i
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	addr, stop, err := startBroker(ctx, binary, dir)
 	if err != nil {
 		return err
