@@ -52,6 +52,7 @@ type cleanedSegment struct {
 	file vfs.File
 	buf  []byte // what was added and not yet written
 	at   int64  // where buf belongs in the file
+	back int64  // the kernel was told to begin writing what lies before it
 	pos  int64  // of the next batch: at and what is in buf
 	done bool   // the decision was made: nothing to throw away
 }
@@ -98,6 +99,16 @@ func (w *cleanedSegment) write(p []byte) error {
 		return fmt.Errorf("write cleaned segment: %w", err)
 	}
 	w.at += int64(len(p))
+	if w.at-w.back < writeBackLeast {
+		return nil
+	}
+	// Begun now, a little at a time, it is not all in front of the journal's
+	// syncs when finish syncs it.
+	from := w.back
+	w.back = w.at
+	if err := w.file.SyncRange(from, w.at-from); err != nil {
+		return fmt.Errorf("write back cleaned segment: %w", err)
+	}
 	return nil
 }
 
