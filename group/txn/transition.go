@@ -190,6 +190,11 @@ func (m *meta) endTransition(e end, freshID func() int64, now int64) (next *meta
 // endV2 decides an EndTxn of transaction version 2, where each end bumps the
 // epoch: the same epoch once more is the next transaction's, a retry carries
 // the one before (or, when the producer id rotated, the id before).
+//
+// The next transaction may end before the markers of this one are written: all its
+// produces were told CONCURRENT_TRANSACTIONS, and its client gives it up for a
+// rebalance (franz-go does). It is told the same and comes again; PRODUCER_FENCED,
+// the end of a producer that did nothing wrong, is for epochs that are not its own.
 func (m *meta) endV2(e end, freshID func() int64, now int64) (next *meta, code int16) {
 	retryOverflow := m.prevProducerID == e.producerID && e.epoch == lastEpoch && m.epoch == 0
 	retryBump := m.epoch == e.epoch+1
@@ -200,7 +205,7 @@ func (m *meta) endV2(e end, freshID func() int64, now int64) (next *meta, code i
 	valid := m.epoch == e.epoch && e.epoch <= lastEpoch
 	switch m.state {
 	case PrepareCommit, PrepareAbort:
-		valid = retryBump
+		valid = valid || retryBump
 	case CompleteCommit, CompleteAbort:
 		valid = valid || retry
 	}
@@ -212,7 +217,7 @@ func (m *meta) endV2(e end, freshID func() int64, now int64) (next *meta, code i
 	case Ongoing:
 		return m.prepare(e, freshID, now, false), errNone
 	case PrepareCommit, PrepareAbort:
-		if same {
+		if same || !retry {
 			return nil, errConcurrentTxns
 		}
 	case CompleteCommit, CompleteAbort:

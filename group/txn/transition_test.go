@@ -129,7 +129,8 @@ func TestEnd(t *testing.T) {
 		{"v2 abort retried", in(CompleteAbort, 2), false, 2, 3, nothing(errNone)},
 		{"v2 abort again", in(CompleteAbort, 2), false, 2, 4, want{errNone, PrepareAbort, 5}},
 		{"v2 retry while preparing", in(PrepareCommit, 2), true, 2, 3, nothing(errConcurrentTxns)},
-		{"v2 end of the next transaction while preparing", in(PrepareCommit, 2), true, 2, 4, nothing(errProducerFenced)},
+		{"v2 end of the next transaction while preparing", in(PrepareCommit, 2), true, 2, 4, nothing(errConcurrentTxns)},
+		{"v2 abort of the next transaction while preparing", in(PrepareCommit, 2), false, 2, 4, nothing(errConcurrentTxns)},
 		{"v2 zombie", in(CompleteCommit, 2), true, 2, 1, nothing(errProducerFenced)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
