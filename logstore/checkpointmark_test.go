@@ -138,12 +138,15 @@ func TestRecoverySyncsItsNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.put(l, "x", 1)
+	keeper := &r.s.dirs[0].ckptMu // a seal of what is rolled would sync the names before the cut
+	keeper.Lock()
 	if err := l.Roll(testNow); err != nil {
 		t.Fatal(err)
 	}
 	r.put(l, "y", 1)
 	name := l.active.path() + suffixLog
 	disk.CutPower()
+	keeper.Unlock()
 	r.abandon()
 	lost := vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone}
 	disk = disk.Crash(nil, lost)
