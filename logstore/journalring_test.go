@@ -210,7 +210,7 @@ func TestFillingLeavesTheDiskToCommits(t *testing.T) {
 	for _, c := range []struct {
 		need int
 		most int64
-	}{{0, fillStep}, {1, fillHurried}} {
+	}{{0, 1 << 20}, {1, 4 << 20}} {
 		file, err := disk.Create("/f")
 		if err != nil {
 			t.Fatal(err)
