@@ -76,7 +76,7 @@ func (c *cleaner) choose(now int64) (*dirtyLog, error) {
 			continue
 		}
 		d, err := l.inspect(from, now)
-		if err != nil {
+		if err = l.readFault(err); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", l.path, err))
 			continue
 		}
@@ -142,6 +142,8 @@ func (c *cleaner) compact(d *dirtyLog, now int64, stop <-chan struct{}) error {
 	case err == nil:
 	case errors.Is(err, errStopped) || d.log.deleted.Load():
 		return nil
+	case diskFailed(err):
+		return fmt.Errorf("compaction of %s: %w: %w", d.log.path, d.log.readFault(err), err)
 	case isFull(err):
 		return fmt.Errorf("compaction of %s ended early: %w", d.log.path, err)
 	default:

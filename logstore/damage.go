@@ -53,7 +53,7 @@ func (l *Log) readDamage() error {
 	}
 	all, err := decodeDamage(b)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if len(all) > 0 {
 		l.damaged.Store(&all)

@@ -125,7 +125,8 @@
 //	names.go           the names in a log's directory are durable
 //	entryfile.go       .index, .timeindex, .txnindex; indexes.go: loads, rebuilds
 //	seal.go            .seal
-//	read.go            ranges; lookup.go: offsets by time; deleterecords.go
+//	read.go            ranges; lookup.go: offsets by time; deleterecords.go;
+//	                   readfault.go: what a failed read means
 //	files.go           names, atomic writes; offsetfile.go: Kafka's checkpoints
 //	watchdog.go        a disk that does not answer
 //	stats.go           counters and histograms

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"sort"
 
@@ -155,6 +156,9 @@ func (t *entryFile[E]) load(disk vfs.FS, path string, f *entryFormat[E]) error {
 	defer file.Close()
 	raw := make([]byte, t.first*f.size)
 	if n, err := file.ReadAt(raw, 0); n < len(raw) {
+		if err == nil || errors.Is(err, io.EOF) {
+			return errBadIndex // somebody cut it
+		}
 		return fmt.Errorf("read %s%s: %w", path, f.suffix, err)
 	}
 	all := make([]E, 0, t.first+len(t.mem))

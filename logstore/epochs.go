@@ -148,7 +148,11 @@ func readEpochs(disk vfs.FS, dir string) ([]epochStart, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeEpochs(string(b))
+	list, err := decodeEpochs(string(b))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return list, nil
 }
 
 func decodeEpochs(text string) ([]epochStart, error) {

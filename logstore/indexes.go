@@ -89,7 +89,7 @@ func (s *Segment) eachHeader(from, end int64, f func(b record.Batch, pos int64) 
 		if pos < at || pos+record.HeaderSize > at+int64(have) {
 			n, err := s.file.ReadAt(buf[:min(chunk, end-pos)], pos)
 			if n < record.HeaderSize {
-				return fmt.Errorf("%w: segment %s ends inside a batch header at byte %d (%w)", ErrDamaged, s.path(), pos, errOr(err))
+				return s.shortRead(pos, err)
 			}
 			at, have = pos, n
 		}
@@ -114,15 +114,6 @@ func (s *Segment) eachHeader(from, end int64, f func(b record.Batch, pos int64) 
 // index.interval.bytes is unless somebody changes it, so that a scan from an index
 // entry mostly finds its batch in one read.
 const firstHeaderRead = 4 << 10
-
-var errShortRead = errors.New("short read")
-
-func errOr(err error) error {
-	if err == nil {
-		return errShortRead
-	}
-	return err
-}
 
 // boundAt is the place of the last index entry at or below offset: where a
 // scan for it starts. The batch there may begin below offset.

@@ -203,7 +203,7 @@ func (l *Log) load() error {
 		l.readOnly.Store(true)
 		l.store.stats.damaged.Add(1)
 		if i < 0 {
-			return ErrDamaged
+			return fmt.Errorf("%w: segment %s is missing", ErrDamaged, filepath.Join(l.path, segmentName(e.base, suffixLog)))
 		}
 	}
 	a := segs[i]
@@ -217,7 +217,7 @@ func (l *Log) load() error {
 	a.believeEntries(&e)
 	epochs, err := readEpochs(l.store.fs, l.path)
 	if err != nil {
-		return err
+		return l.readFault(err)
 	}
 	l.epochs.list = epochs
 	l.epochs.truncateEnd(e.recovery) // what a checkpoint that failed had written
@@ -226,7 +226,7 @@ func (l *Log) load() error {
 	l.active = a
 	l.end = e.recovery
 	if err := l.readDamage(); err != nil {
-		return err
+		return l.readFault(err)
 	}
 	l.segs.Store(&segs)
 	l.loaded = true

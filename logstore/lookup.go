@@ -23,6 +23,11 @@ func (l *Log) OffsetForTime(ts, limit int64) (o TimeOffset, ok bool, err error) 
 	if err := l.admit(); err != nil {
 		return o, false, err
 	}
+	o, ok, err = l.offsetForTime(ts, limit)
+	return o, ok, l.readFault(err)
+}
+
+func (l *Log) offsetForTime(ts, limit int64) (o TimeOffset, ok bool, err error) {
 	if err := l.ensure(); err != nil {
 		return o, false, err
 	}
@@ -122,7 +127,7 @@ func (s *Segment) readBatch(pos int64) (record.Batch, error) {
 	defer s.unpin()
 	var head [record.HeaderSize]byte
 	if n, err := s.file.ReadAt(head[:], pos); n < len(head) {
-		return nil, errOr(err)
+		return nil, s.shortRead(pos, err)
 	}
 	size := int64(record.Batch(head[:]).Size())
 	if size < record.HeaderSize || pos+size > s.size.Load() {
@@ -130,7 +135,7 @@ func (s *Segment) readBatch(pos int64) (record.Batch, error) {
 	}
 	b := make(record.Batch, size)
 	if n, err := s.file.ReadAt(b, pos); n < len(b) {
-		return nil, errOr(err)
+		return nil, s.shortRead(pos, err)
 	}
 	if !b.CheckCRC() {
 		return nil, ErrDamaged
@@ -158,7 +163,10 @@ func (s *Segment) findInBatch(pos, ts, start, limit int64) (o TimeOffset, ok boo
 			return TimeOffset{offset, at, b.LeaderEpoch()}, true, nil
 		}
 	}
-	return o, false, it.Err()
+	if err := it.Err(); err != nil {
+		return o, false, errors.Join(ErrDamaged, err)
+	}
+	return o, false, nil
 }
 
 // MaxTimestamp is the record with the largest timestamp (ListOffsets -3), at
@@ -167,6 +175,11 @@ func (l *Log) MaxTimestamp() (o TimeOffset, ok bool, err error) {
 	if err := l.admit(); err != nil {
 		return o, false, err
 	}
+	o, ok, err = l.maxTimestamp()
+	return o, ok, l.readFault(err)
+}
+
+func (l *Log) maxTimestamp() (o TimeOffset, ok bool, err error) {
 	if err := l.ensure(); err != nil {
 		return o, false, err
 	}
@@ -180,7 +193,7 @@ func (l *Log) MaxTimestamp() (o TimeOffset, ok bool, err error) {
 		best = max(best, ts)
 	}
 	for best >= 0 {
-		if o, ok, err = l.OffsetForTime(best, limit); err != nil || ok {
+		if o, ok, err = l.offsetForTime(best, limit); err != nil || ok {
 			return o, ok, err
 		}
 		// The newest record is not durable yet: look for the largest below it.

@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/chronik-stream/chronik/codec/record"
@@ -43,7 +44,7 @@ func (l *Log) Read(r Read) (Slice, error) {
 		return s, nil
 	}
 	if err := l.ensure(); err != nil {
-		return s, err
+		return s, l.readFault(err)
 	}
 	limit, from, err := l.around(r.Offset, limit)
 	if err != nil {
@@ -60,11 +61,11 @@ func (l *Log) Read(r Read) (Slice, error) {
 			return s, ErrOutOfRange
 		}
 		found, err := l.readSegment(&s, seg, &r, limit, from, version)
-		if err != nil && (seg.removed() || errors.Is(err, errReplaced)) {
+		if err != nil && (seg.removed() || errors.Is(err, errReplaced) || isMissing(err) && !slices.Contains(*l.segs.Load(), seg)) {
 			continue // retention or compaction took it away meanwhile
 		}
 		if err != nil || found {
-			return s, err
+			return s, l.readFault(err)
 		}
 		if next == nil || next.base >= limit.offset {
 			return s, nil

@@ -95,8 +95,15 @@ func (s *Segment) Base() int64 { return s.base }
 // until Release.
 func (s *Segment) Fd() (int, bool) { return s.file.Fd() }
 
-// ReadAt reads from the segment's .log file. Valid until Release.
-func (s *Segment) ReadAt(p []byte, off int64) (int, error) { return s.file.ReadAt(p, off) }
+// ReadAt reads from the segment's .log file. Valid until Release. A disk that
+// cannot give the bytes takes its data directory offline.
+func (s *Segment) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.file.ReadAt(p, off)
+	if err != nil && diskFailed(err) {
+		err = s.log.readFault(err)
+	}
+	return n, err
+}
 
 // Release gives a Slice's reference back. Any goroutine, exactly once.
 func (s *Segment) Release() { s.unpin() }

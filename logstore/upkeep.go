@@ -228,7 +228,7 @@ func (u *upkeep) expireAll(now int64) {
 			continue
 		}
 		did, err := l.expire(now)
-		if err != nil {
+		if err = l.readFault(err); err != nil {
 			u.store.logger.Warn("retention failed; it is tried again", "log", l.path, "err", err)
 			continue
 		}
