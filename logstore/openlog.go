@@ -12,13 +12,13 @@ import (
 // After a clean stop this reads no segment, nor after another when nothing came
 // behind the last checkpoint; otherwise the journal's frames for the log are
 // replayed and its tail is checked. Different logs may be
-// opened at the same time. A log that no directory has, while one of them could
-// not be opened, is taken to lie there: it refuses every use with ErrOffline.
+// opened at the same time. A log whose directory failed, or that no directory has
+// while one of them could not be opened, refuses every use with ErrOffline.
 func (s *Store) OpenLog(spec LogSpec) (*Log, error) {
 	return s.withName(spec, func(name string) (*Log, error) {
 		d, err := s.find(name, spec, false)
 		if err != nil {
-			return nil, err
+			return s.openOffline(d, spec, err)
 		}
 		if d == nil {
 			// It may lie in a directory that cannot be read: a new one would hide
@@ -33,10 +33,23 @@ func (s *Store) OpenLog(spec LogSpec) (*Log, error) {
 		}
 		l := newLog(s, d, spec)
 		if err := l.open(); err != nil {
-			return nil, fmt.Errorf("open log %s: %w", l.path, err)
+			return s.openOffline(d, spec, fmt.Errorf("open log %s: %w", l.path, err))
 		}
 		return l, nil
 	})
+}
+
+// openOffline gives a log that refuses every use, when err is its disk's and the
+// store can go on without that directory: others must not be kept from starting.
+// Otherwise it gives err back. d may be nil.
+func (s *Store) openOffline(d *dir, spec LogSpec, err error) (*Log, error) {
+	if d != nil && diskFailed(err) {
+		d.fail(err)
+	}
+	if d == nil || !d.offline.Load() || spec.Topic == metadataTopic || !s.Usable() {
+		return nil, err
+	}
+	return newLog(s, d, spec), nil
 }
 
 // CreateLog makes a new partition; the directory entry is durable on return.
@@ -83,7 +96,7 @@ func (s *Store) withName(spec LogSpec, f func(name string) (*Log, error)) (*Log,
 // with another topic id is renamed away first (rule 10). One without an id is
 // the partition only when no other directory has it or may have it, and nobody
 // asks for a new one; otherwise it goes out of the way too, or waits until all
-// directories are online.
+// directories are online. An error may come with the directory that it is of.
 func (s *Store) find(name string, spec LogSpec, fresh bool) (*dir, error) {
 	var found *dir
 	var nameless []*dir
@@ -97,7 +110,7 @@ func (s *Store) find(name string, spec LogSpec, fresh bool) (*dir, error) {
 		d.mu.Unlock()
 		if d.offline.Load() {
 			if inCheckpoint || listed {
-				return nil, ErrOffline // it is there: a new one elsewhere would lose it
+				return d, ErrOffline // it is there: a new one elsewhere would lose it
 			}
 			online = false
 			continue
@@ -112,12 +125,12 @@ func (s *Store) find(name string, spec LogSpec, fresh bool) (*dir, error) {
 		if _, err := s.fs.Stat(path); isMissing(err) {
 			continue
 		} else if err != nil {
-			return nil, fmt.Errorf("look for a partition: %w", err)
+			return d, fmt.Errorf("look for a partition: %w", err)
 		}
 		id, have, err := readPartitionMetadata(s.fs, path)
 		switch {
 		case err != nil:
-			return nil, err
+			return d, err
 		case !have:
 			nameless = append(nameless, d)
 		case id == spec.ID:

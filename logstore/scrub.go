@@ -13,7 +13,15 @@ func (s *Store) Verify(rate int64, stop <-chan struct{}, found func(Damage)) (Ve
 		if l.admit() != nil {
 			continue
 		}
-		if err := l.verify(p.take, &sum, found); err != nil {
+		err := l.verify(p.take, &sum, found)
+		switch {
+		case errors.Is(err, ErrClosed) || errors.Is(err, ErrOffline):
+			continue
+		case diskFailed(err) || errors.Is(err, ErrDamaged):
+			o := l.marks.offsets()
+			sum.Damaged++
+			found(Damage{Topic: l.topic, Partition: l.partition, ID: l.id, File: l.path, From: o.LogStart, To: o.LogEnd, Err: err})
+		case err != nil:
 			return sum, err
 		}
 		sum.Logs++

@@ -33,6 +33,9 @@ type batchScan struct {
 	next int64 // the least offset the next batch may have
 	// pace, when set, is called before each read from the disk.
 	pace func(n int) error
+	// closely: one bad sector fails all of a large read, so what it asked for first is
+	// read again alone. Only for who looks for damage: nobody else tries twice.
+	closely bool
 
 	buf  []byte
 	from int64 // what buf holds begins here
@@ -94,6 +97,10 @@ func (s *batchScan) bytes(n int) ([]byte, error) {
 			}
 		}
 		got, err := s.r.ReadAt(s.buf[:want], s.pos)
+		if s.closely && got < want && want > n && diskFailed(err) {
+			want = n
+			got, err = s.r.ReadAt(s.buf[:want], s.pos)
+		}
 		if got < want {
 			if err == nil || errors.Is(err, io.EOF) {
 				return nil, s.bad(record.ErrShort)

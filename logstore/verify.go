@@ -68,13 +68,17 @@ type segmentCheck struct {
 }
 
 // run compares a sealed segment with its seal and, when there is none or it
-// does not match, every batch with its CRC. Errors of reading are returned,
-// damage is reported through found.
+// does not match, every batch with its CRC. Damage is reported through found, and
+// so is what the disk does not give: the check goes on behind it. Other errors of
+// reading are returned.
 func (c *segmentCheck) run() error {
 	c.sum.Segments++
 	raw, err := readFile(c.disk, c.path+suffixSeal, 1<<16)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		return c.scan(nil)
+	case diskFailed(err):
+		c.report(Damage{File: c.path + suffixSeal, From: c.base, To: c.base, Err: fmt.Errorf("%w: %w", errBadSeal, err)})
 		return c.scan(nil)
 	case err != nil:
 		return fmt.Errorf("read %s: %w", c.path+suffixSeal, err)
@@ -91,10 +95,15 @@ func (c *segmentCheck) run() error {
 	}
 	for i, suffix := range sealedSuffixes {
 		same, err := c.matches(suffix, seal.Sums[i])
-		if err != nil {
-			return err
-		}
 		switch {
+		case diskFailed(err) && suffix == suffixLog:
+			if err := c.scan(err); err != nil {
+				return err
+			}
+		case diskFailed(err):
+			c.report(Damage{File: c.path + suffix, From: c.base, To: c.base, Err: err})
+		case err != nil:
+			return err
 		case same && suffix == suffixLog:
 			c.sum.Batches += seal.Batches
 		case same:
@@ -146,11 +155,11 @@ func (c *segmentCheck) matches(suffix string, want [16]byte) (bool, error) {
 		if _, werr := h.Write(buf[:n]); werr != nil {
 			return false, werr
 		}
-		if errors.Is(err, io.EOF) || n == 0 {
-			break
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return false, fmt.Errorf("read %s: %w", c.path+suffix, err)
+		}
+		if err != nil || n == 0 {
+			break
 		}
 	}
 	return h.Sum128().Bytes() == want, nil
@@ -164,7 +173,7 @@ func (c *segmentCheck) scan(whole error) error {
 	if err != nil {
 		return err
 	}
-	s := &batchScan{r: c.log, name: c.path + suffixLog, end: c.size, next: c.base, pace: c.pace}
+	s := &batchScan{r: c.log, name: c.path + suffixLog, end: c.size, next: c.base, pace: c.pace, closely: true}
 	bad := false
 	misplaced := false
 	for {
@@ -174,7 +183,10 @@ func (c *segmentCheck) scan(whole error) error {
 			break
 		}
 		var hole *badBatch
-		if errors.As(err, &hole) {
+		if diskFailed(err) {
+			hole = &badBatch{file: s.name, pos: s.pos, offset: s.next, why: err}
+		}
+		if hole != nil || errors.As(err, &hole) {
 			bad = true
 			to, on := c.resume(s, index)
 			c.report(Damage{File: s.name, From: hole.offset, To: to, Position: hole.pos, Err: hole.why})
@@ -228,6 +240,10 @@ func (c *segmentCheck) resume(s *batchScan, index []offsetEntry) (to int64, ok b
 func (c *segmentCheck) index() ([]offsetEntry, error) {
 	raw, err := readFile(c.disk, c.path+suffixIndex, 1<<30)
 	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if diskFailed(err) {
+		c.report(Damage{File: c.path + suffixIndex, From: c.base, To: c.base, Err: err})
 		return nil, nil
 	}
 	if err != nil {

@@ -69,7 +69,12 @@ func (v *dirCheck) run() error {
 		if !ok || !e.IsDir() {
 			continue
 		}
-		if err := v.log(topic, partition); err != nil && !(v.live && isMissing(err)) {
+		err := v.log(topic, partition)
+		if diskFailed(err) {
+			v.report(Damage{Topic: topic, Partition: partition, File: filepath.Join(v.logs, e.Name()), Err: err})
+			continue
+		}
+		if err != nil && !(v.live && isMissing(err)) {
 			return err
 		}
 	}
