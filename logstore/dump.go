@@ -209,12 +209,19 @@ func mapSlice[A, B any](list []A, f func(A) B) []B {
 }
 
 // dumpEntries gives the entries there are, with an error when they break their
-// order or end inside one.
+// order or end inside one. Zeros behind them are what Kafka, while it runs or after
+// a kill, has ahead of an active segment's entries; it never writes an aborted
+// transaction ahead.
 func dumpEntries[E, D any](raw []byte, f *entryFormat[E], show func(E) D) ([]D, error) {
 	out := make([]D, 0, len(raw)/f.size)
 	var last E
 	for i := 0; len(raw) >= f.size; i, raw = i+1, raw[f.size:] {
 		e := f.get(raw)
+		if i > 0 && !f.follows(last, e) || i == 0 && len(raw) > f.size {
+			if f.suffix != suffixTxn && !slices.ContainsFunc(raw, func(b byte) bool { return b != 0 }) {
+				return out, nil
+			}
+		}
 		if i > 0 && !f.follows(last, e) {
 			return out, fmt.Errorf("entry %d: %w", i, errBadIndex)
 		}

@@ -1,10 +1,13 @@
 package logstore
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -277,4 +280,32 @@ func FuzzDump(f *testing.F) {
 			_, _ = err, jerr // any answer will do, but for a panic
 		})
 	})
+}
+
+// TestDumpPreallocatedIndex: Kafka's indexes of an active segment are 10 MB of
+// zeros with entries in front.
+func TestDumpPreallocatedIndex(t *testing.T) {
+	one, two := []byte{0, 0, 0, 3, 0, 0, 1, 0}, []byte{0, 0, 0, 5, 0, 0, 2, 0}
+	zeros := make([]byte, 48)
+	stamp := append(binary.BigEndian.AppendUint64(nil, 7), 0, 0, 0, 3)
+	for _, x := range []struct {
+		suffix string
+		raw    []byte
+		want   int // entries
+		bad    bool
+	}{
+		{suffixIndex, slices.Concat(one, two, zeros), 2, false},
+		{suffixIndex, zeros, 0, false},
+		{suffixIndex, slices.Concat(one, zeros, two), 1, true},
+		{suffixIndex, slices.Concat(two, one), 1, true},
+		{suffixTime, slices.Concat(stamp, zeros), 1, false},
+		{suffixTime, zeros, 0, false},
+		{suffixTime, zeros[:12], 1, false}, // a record may have the time 0
+		{suffixTxn, make([]byte, 68), 1, true},
+	} {
+		v, err := dumpBytes(segmentName(0, x.suffix), x.raw)
+		if n := reflect.ValueOf(v).Len(); n != x.want || (err != nil) != x.bad {
+			t.Errorf("%s % x: %d entries, %v", x.suffix, x.raw, n, err)
+		}
+	}
 }

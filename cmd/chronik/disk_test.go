@@ -73,6 +73,15 @@ func TestDumpAndVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range []string{"00000000000000000000.log.deleted", "00000000000000000000-0000000000.checkpoint"} {
+		copied := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(copied, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if other, err := run("dump", "--json", copied); err != nil || other != out {
+			t.Fatalf("%s: %v\n%s", name, err, other)
+		}
+	}
 	raw[len(raw)-2] ^= 1
 	if err := os.WriteFile(logs[0], raw, 0o644); err != nil {
 		t.Fatal(err)

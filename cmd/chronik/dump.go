@@ -20,7 +20,7 @@ func newDumpCommand() *cobra.Command {
 		Use:   "dump FILE…",
 		Short: "Show what a file of a data directory holds",
 		Long: `Show what files of a data directory hold: segments (.log), indexes, producer
-snapshots, seals, checkpoints and journals. The kind is told from the name. A file
+snapshots, seals, checkpoints and journals; Kafka's metadata snapshots too. The kind is told from the name. A file
 may be read while a broker has it.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
@@ -61,8 +61,12 @@ type batchLine struct {
 }
 
 func (d dumper) file(name string) error {
+	kind := name // a file keeps its kind while it waits for deletion or a swap
+	for _, s := range []string{".deleted", ".swap", ".cleaned"} {
+		kind = strings.TrimSuffix(kind, s)
+	}
 	switch {
-	case strings.HasSuffix(name, ".log"):
+	case strings.HasSuffix(kind, ".log"), strings.HasSuffix(kind, ".checkpoint"): // the latter are Kafka's metadata snapshots
 		return logstore.DumpLog(d.disk, name, func(pos int64, b record.Batch) error {
 			return d.show(batchLine{pos, len(b), b.BaseOffset(), b.LastOffset(), b.Count(), b.LeaderEpoch(), int8(b.Codec()), b.MaxTimestamp(),
 				b.ProducerID(), b.ProducerEpoch(), b.BaseSequence(), b.Transactional(), b.Control()})
@@ -74,17 +78,17 @@ func (d dumper) file(name string) error {
 		}
 		return d.show(head)
 	}
-	v, err := logstore.Dump(d.disk, name)
-	if err != nil {
-		return err
-	}
+	v, damage := logstore.Dump(d.disk, name)
 	if list := reflect.ValueOf(v); list.Kind() == reflect.Slice {
-		for i := range list.Len() {
+		for i := range list.Len() { // what comes before damage is shown
 			if err := d.show(list.Index(i).Interface()); err != nil {
 				return err
 			}
 		}
-		return nil
+		return damage
+	}
+	if damage != nil {
+		return damage
 	}
 	return d.show(v)
 }
