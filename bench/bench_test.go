@@ -182,6 +182,38 @@ func TestIdleGroupsForgotten(t *testing.T) {
 	}
 }
 
+// TestCommits has each group commit one offset after another, and every answer counted.
+func TestCommits(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	var mu sync.Mutex
+	committed := map[string]int64{} // mu
+	c.ControlKey(int16(kmsg.OffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		req := r.(*kmsg.OffsetCommitRequest)
+		if got := req.Topics[0].Partitions[0]; req.Topics[0].Topic != "t" || req.Generation != -1 || got.Metadata != nil ||
+			got.LeaderEpoch != -1 || got.Offset != committed[req.Group]+1 {
+			t.Errorf("after offset %d: %+v", committed[req.Group], req)
+		}
+		committed[req.Group]++
+		return nil, nil, false
+	})
+	r, err := Commits(t.Context(), Target{Bootstrap: c.ListenAddrs()[0]}, "t", 3, 0, 100*time.Millisecond)
+	if err != nil || r.Errors != 0 || r.Records == 0 {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if total := committed["bench-commits-0"] + committed["bench-commits-1"] + committed["bench-commits-2"]; len(committed) != 3 || total < r.Records {
+		t.Fatalf("%d answers were counted; the broker saw %v", r.Records, committed)
+	}
+}
+
 // TestLedger breaks each promise once and sees it found.
 func TestLedger(t *testing.T) {
 	value := func(producer uint32, sequence uint64) []byte {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -31,20 +32,21 @@ func Commits(ctx context.Context, t Target, topic string, clients int, warmup, d
 		c, group := conns[n], groups[n]
 		w := &worker{r: r, hist: NewLatency()}
 		defer w.merge()
-		req := kmsg.NewPtrOffsetCommitRequest()
-		req.Version, req.Group, req.Generation = 7, group, -1 // a commit of no member's, as admin tools make
-		rt := kmsg.NewOffsetCommitRequestTopic()
-		rt.Topic = topic
-		rp := kmsg.NewOffsetCommitRequestTopicPartition()
-		rt.Partitions = append(rt.Partitions, rp)
-		req.Topics = append(req.Topics, rt)
+		if err := c.conn.SetDeadline(time.Now().Add(warmup + duration + 30*time.Second)); err != nil {
+			return err
+		}
+		commit := newCommitFrame(group, topic)
+		resp := kmsg.NewPtrOffsetCommitResponse()
+		resp.Version = commitVersion
 		for ctx.Err() == nil {
-			req.Topics[0].Partitions[0].Offset++
 			due := time.Now()
-			resp, err := roundTrip[*kmsg.OffsetCommitResponse](c, req, 30*time.Second)
-			if err != nil {
+			if err := c.sendEncoded(commit.next()); err != nil {
 				return fmt.Errorf("committing: %w", err)
 			}
+			if err := c.receive(resp); err != nil {
+				return fmt.Errorf("committing: %w", err)
+			}
+			var err error
 			if code := resp.Topics[0].Partitions[0].ErrorCode; code != 0 {
 				err = brokerError(code)
 			}
@@ -58,6 +60,37 @@ func Commits(ctx context.Context, t Target, topic string, clients int, warmup, d
 	res := r.result("commits")
 	res.Load = fmt.Sprintf("%d clients, one offset commit in flight each, a group each", clients)
 	return res, nil
+}
+
+// commitVersion is the last with fixed fields, whose offset stands commitOffset
+// before the end: behind it are a leader epoch and a null metadata.
+const (
+	commitVersion = 7
+	commitOffset  = 8 + 4 + 2
+)
+
+// commitFrame is an encoded OffsetCommit of one partition, sent again and again:
+// like a batch that is encoded before, it leaves the machine to the broker.
+type commitFrame struct {
+	bytes  []byte
+	offset uint64
+}
+
+func newCommitFrame(group, topic string) *commitFrame {
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Version, req.Group, req.Generation = commitVersion, group, -1 // a commit of no member's, as admin tools make
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic, t.Partitions = topic, append(t.Partitions, kmsg.NewOffsetCommitRequestTopicPartition())
+	req.Topics = append(req.Topics, t)
+	format := kmsg.NewRequestFormatter(kmsg.FormatterClientID("chronik-bench-group"))
+	return &commitFrame{bytes: format.AppendRequest(nil, req, 0)}
+}
+
+// next is the request with the next offset, until next is called again.
+func (f *commitFrame) next() []byte {
+	f.offset++
+	binary.BigEndian.PutUint64(f.bytes[len(f.bytes)-commitOffset:], f.offset)
+	return f.bytes
 }
 
 // coordinator connects and waits until the broker coordinates a group: Kafka

@@ -26,71 +26,137 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 	if l.NoAcks {
 		acks = 0
 	}
-	frames := newFrames(l.Topic, partitions, int32(n), int32(l.Producers), acks, l.RawBatch, l.RecordSize)
-	sequence, turn := uint64(0), 0
-	send := func(due time.Time) error {
-		f := frames[turn]
-		turn = (turn + 1) % len(frames)
-		if l.Verify {
-			f.stamp(uint32(n), sequence, due.UnixNano())
-		}
-		sequence += uint64(l.RawBatch)
-		return c.sendEncoded(f.bytes)
+	p := &rawProducer{r: r, c: c, id: uint32(n), w: &worker{r: r, hist: NewLatency()}, resp: kmsg.NewPtrProduceResponse(),
+		frames: newFrames(l.Topic, partitions, int32(n), int32(l.Producers), acks, l.RawBatch, l.RecordSize),
+		pace:   l.pace(n, l.Rate/float64(l.RawBatch))}
+	p.resp.Version = rawProduceVersion
+	defer p.w.merge()
+	switch {
+	case l.NoAcks:
+		return p.unanswered(ctx)
+	case l.InFlight == 1:
+		return p.lockstep(ctx)
 	}
+	return p.pipelined(ctx)
+}
 
-	w := &worker{r: r, hist: NewLatency()}
-	defer w.merge()
-	batch, bytes := int64(l.RawBatch), int64(l.RawBatch*l.RecordSize)
-	p := l.pace(n, l.Rate/float64(l.RawBatch))
-	if l.NoAcks {
-		for {
-			due, ok := p.next(ctx)
-			if !ok || !r.take(batch) {
-				return nil
-			}
-			if err := send(due); err != nil {
-				return fmt.Errorf("sending: %w", err)
-			}
-			w.done(due, time.Now(), batch, bytes, nil)
+// rawProducer sends and receives; each half belongs to one goroutine.
+type rawProducer struct {
+	r    *run
+	c    *rawConn
+	id   uint32
+	pace *pace
+	w    *worker // the receiver's, or with NoAcks the sender's
+
+	frames   []*frame // the sender's
+	turn     int
+	sequence uint64
+
+	resp     *kmsg.ProduceResponse // the receiver's
+	answered uint64
+}
+
+// next waits until a request is due; false ends the load.
+func (p *rawProducer) next(ctx context.Context) (due time.Time, ok bool) {
+	due, ok = p.pace.next(ctx)
+	return due, ok && p.r.take(int64(p.r.load.RawBatch))
+}
+
+func (p *rawProducer) send(due time.Time) error {
+	f := p.frames[p.turn]
+	p.turn = (p.turn + 1) % len(p.frames)
+	if p.r.load.Verify {
+		f.stamp(p.id, p.sequence, due.UnixNano())
+	}
+	p.sequence += uint64(p.r.load.RawBatch)
+	if err := p.c.sendEncoded(f.bytes); err != nil {
+		return fmt.Errorf("sending: %w", err)
+	}
+	return nil
+}
+
+// receive takes the next answer, to what was due then. What the answer says is
+// counted; the error is the connection's.
+func (p *rawProducer) receive(due time.Time) error {
+	body, err := p.c.receiveBody(true)
+	now := time.Now()
+	if err != nil {
+		return fmt.Errorf("receiving: %w", err)
+	}
+	err = produceError(body, p.resp)
+	p.done(due, now, err)
+	n := uint64(p.r.load.RawBatch)
+	if p.r.load.Verify && err == nil {
+		p.r.mu.Lock()
+		for k := range n {
+			p.r.ledger.ack(p.id, p.answered+k)
+		}
+		p.r.mu.Unlock()
+	}
+	p.answered += n
+	return nil
+}
+
+func (p *rawProducer) done(due, now time.Time, err error) {
+	n := int64(p.r.load.RawBatch)
+	p.w.done(due, now, n, n*int64(p.r.load.RecordSize), err)
+}
+
+// unanswered sends what nobody answers (acks=0).
+func (p *rawProducer) unanswered(ctx context.Context) error {
+	for {
+		due, ok := p.next(ctx)
+		if !ok {
+			return nil
+		}
+		if err := p.send(due); err != nil {
+			return err
+		}
+		p.done(due, time.Now(), nil)
+	}
+}
+
+// lockstep has one request under way, on one goroutine: to hand the turn from a
+// receiver to a sender would be time that is not the broker's.
+func (p *rawProducer) lockstep(ctx context.Context) error {
+	for {
+		due, ok := p.next(ctx)
+		if !ok {
+			return nil
+		}
+		if err := p.send(due); err != nil {
+			return err
+		}
+		if err := p.receive(due); err != nil {
+			return err
 		}
 	}
+}
+
+// pipelined has Load.InFlight requests under way.
+func (p *rawProducer) pipelined(ctx context.Context) error {
+	inFlight := p.r.load.InFlight
 	// due holds the requests in flight, oldest first; the receiver takes them.
-	due := make(chan time.Time, l.InFlight-1)
+	due := make(chan time.Time, inFlight-1)
 	received := make(chan error, 1)
-	tokens := make(chan struct{}, l.InFlight)
+	tokens := make(chan struct{}, inFlight)
 	go func() {
 		defer close(received)
-		resp := kmsg.NewPtrProduceResponse()
-		resp.Version = rawProduceVersion
-		answered := uint64(0)
 		for at := range due {
-			body, err := c.receiveBody(true)
-			now := time.Now()
-			if err == nil {
-				err = produceError(body, resp)
-			} else {
-				received <- fmt.Errorf("receiving: %w", err)
-				c.close()
+			if err := p.receive(at); err != nil {
+				received <- err
+				p.c.close()
 				for range due { // the sender may still be blocked on it
 				}
 				return
 			}
-			w.done(at, now, batch, bytes, err)
-			if l.Verify && err == nil {
-				r.mu.Lock()
-				for k := range uint64(l.RawBatch) {
-					r.ledger.ack(uint32(n), answered+k)
-				}
-				r.mu.Unlock()
-			}
-			answered += uint64(l.RawBatch)
 			<-tokens
 		}
 	}()
 	var failed error
 	for {
 		at, ok := p.next(ctx)
-		if !ok || !r.take(batch) {
+		if !ok {
 			break
 		}
 		select {
@@ -100,19 +166,18 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 		if failed != nil {
 			break
 		}
-		if l.Rate == 0 {
+		if p.r.load.Rate == 0 {
 			at = time.Now()
 		}
 		// The time goes first, so that the receiver has it when the answer comes.
 		due <- at
-		if err := send(at); err != nil {
-			failed = fmt.Errorf("sending: %w", err)
+		if failed = p.send(at); failed != nil {
 			break
 		}
 	}
 	close(due)
 	if failed != nil {
-		c.close()
+		p.c.close()
 	}
 	if err := <-received; failed == nil {
 		failed = err
