@@ -35,11 +35,12 @@ type Loop struct {
 	box    mailbox
 
 	// All below: loop only.
-	wheel wheel
-	base  time.Time // tick 0
-	armed int64     // tick at which timeFD fires; never when it does not
-	now   time.Time // read once per turn
-	stop  bool      // the loop ends with this turn
+	wheel   wheel
+	base    time.Time // tick 0
+	armed   int64     // tick at which timeFD fires; never when it does not
+	now     time.Time // read once per turn
+	stop    bool      // the loop ends with this turn
+	yielded time.Time // when it last passed through the scheduler, of itself
 
 	conns   []*conn // by descriptor
 	watch   map[int]func()
