@@ -48,11 +48,12 @@ type Options struct {
 	// AllowWeakerTopics lets flush.messages and flush.ms of a topic weaken
 	// Durability.
 	AllowWeakerTopics bool
-	// JournalMax, JournalDir, CommitDelay, SegmentWrite and WindowBudget are
+	// JournalMax, JournalDir, CommitDelay, JournalWrite, SegmentWrite and WindowBudget are
 	// logstore.Options'.
 	JournalMax   int64
 	JournalDir   string
 	CommitDelay  time.Duration
+	JournalWrite string
 	SegmentWrite string
 	WindowBudget int64
 	// StallUnhealthy and StallExit are logstore.Options'. A disk that does not

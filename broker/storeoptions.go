@@ -16,7 +16,7 @@ func (b *Broker) storeOptions() logstore.Options {
 	so := logstore.Options{
 		Dirs: o.DataDirs, ForgetDirs: o.ForgetDataDirs, FS: o.FS, JournalDir: o.JournalDir, JournalMax: o.JournalMax,
 		Durability: o.Durability, SyncEvery: o.SyncEvery, AllowWeakerTopics: o.AllowWeakerTopics, CommitDelay: o.CommitDelay,
-		SegmentWrite: o.SegmentWrite, WindowBudget: o.WindowBudget, MaxOpenFiles: o.MaxOpenFiles,
+		JournalWrite: o.JournalWrite, SegmentWrite: o.SegmentWrite, WindowBudget: o.WindowBudget, MaxOpenFiles: o.MaxOpenFiles,
 		QueueBytes: b.limit(limitQueueBytes), MaxProducers: int(b.limit(limitProducers)),
 		StallUnhealthy: o.StallUnhealthy, StallExit: o.StallExit, OnStall: b.onStall,
 		OnCommit: b.onCommit, OnOffline: b.onOffline, Logger: b.logger, Go: b.goroutines.Go,

@@ -56,6 +56,8 @@ type Options struct {
 	SyncEvery time.Duration
 	// CommitDelay is waited before each sync, for disks with capped IOPS.
 	CommitDelay time.Duration
+	// JournalWrite is "auto", "direct" (past the page cache) or "cached".
+	JournalWrite string
 	// SegmentWrite is "auto", "mmap" or "pwrite".
 	SegmentWrite string
 	// WindowBudget bounds the bytes of segment windows mapped for writing.

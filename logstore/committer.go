@@ -270,7 +270,7 @@ func (c *committer) writeGroup(batch []entry) (wrote bool, err error) {
 		}
 		c.d.journal.build.frame(&f)
 	}
-	if err := c.d.journal.write(&info); err != nil {
+	if err := c.d.journal.write(&info, c.mustSync); err != nil {
 		return false, err
 	}
 	st := &c.d.store.stats

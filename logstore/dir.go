@@ -138,7 +138,7 @@ func (d *dir) read() error {
 		d.ballast.Store(true)
 	}
 	ring := func() (*journal, error) {
-		return newJournal(disk, jpath, d.id, generation, d.store.opt.JournalMax, img.number+1, img.files, d.store.logger)
+		return newJournal(disk, jpath, d.id, generation, d.store.opt.JournalMax, d.store.opt.JournalWrite, img.number+1, img.files, d.store.logger)
 	}
 	d.journal, err = ring()
 	if errors.Is(err, syscall.ENOSPC) && d.dropBallast() {
@@ -148,7 +148,7 @@ func (d *dir) read() error {
 		return img.abandon(err)
 	}
 	cost := &d.journal.cost
-	d.store.logger.Debug("the disk's syncs were measured", "dir", jpath, "grown", cost.grown, "small", cost.small, "large", cost.large, "direct_from", cost.direct())
+	d.store.logger.Debug("the disk's syncs were measured", "dir", jpath, "grown", cost.grown, "small", cost.small, "large", cost.large, "past_cache", cost.pastCache, "direct_from", cost.direct())
 	d.image = img
 	if !known {
 		d.clean = true // nothing was ever here but perhaps Kafka's own logs

@@ -1,7 +1,9 @@
 package logstore
 
 import (
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
@@ -23,10 +25,77 @@ func TestDiskCost(t *testing.T) {
 		{"bytes for nothing", 1000 * us, 500 * us, 501 * us, mostDirect},
 		{"a disturbed measurement", 1000 * us, 500 * us, 400 * us, mostDirect},
 	} {
-		d := diskCost{c.grown, c.small, c.large}
+		d := diskCost{grown: c.grown, small: c.small, large: c.large}
 		if got := d.direct(); got < c.want-16 || got > c.want+16 {
 			t.Errorf("%s: direct from %d bytes, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// slowWay is a file on which one way of writing takes longer.
+type slowWay struct {
+	vfs.File
+	cached, direct time.Duration
+	writes         []string
+}
+
+func (f *slowWay) WriteAt(p []byte, off int64) (int, error) {
+	time.Sleep(f.cached)
+	f.writes = append(f.writes, "cached")
+	return f.File.WriteAt(p, off)
+}
+
+func (f *slowWay) WriteDirect(p []byte, off int64) (int, error) {
+	time.Sleep(f.direct)
+	f.writes = append(f.writes, "direct")
+	return f.File.WriteDirect(p, off)
+}
+
+// TestJournalWrite: the journal takes the quicker way of writing, or the one that
+// it was told; what waits for no sync goes through the cache.
+func TestJournalWrite(t *testing.T) {
+	for _, c := range []struct {
+		name, way      string
+		cached, direct time.Duration
+		want           string
+	}{
+		{"the disk takes both alike", "auto", 400, 400, "direct"},
+		{"a ninth slower", "auto", 900, 1000, "direct"},
+		{"a seventh slower", "auto", 700, 800, "cached"},
+		{"as told", "direct", 100, 1000, "direct"},
+		{"as told", "cached", 1000, 100, "cached"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			file, err := vfs.NewMem().Create("/f")
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := &slowWay{File: file, cached: c.cached * time.Microsecond, direct: c.direct * time.Microsecond}
+			cost, err := measureCost(f, firstJournalFile, c.way)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j := &journal{cost: cost, cur: &ringFile{file: f, blocks: firstJournalFile / journalBlock}, at: 1}
+			for _, w := range []struct {
+				synced bool
+				want   string
+			}{{true, c.want}, {false, "cached"}} {
+				info := groupInfo{length: groupHeader, blocks: 1}
+				if err := j.begin(&info); err != nil {
+					t.Fatal(err)
+				}
+				f.writes = nil
+				if err := j.write(&info, w.synced); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(f.writes, []string{w.want}) {
+					t.Errorf("%s (%s), synced %v: written %v, want %s", c.name, c.way, w.synced, f.writes, w.want)
+				}
+			}
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -38,7 +107,7 @@ func TestMeasureCost(t *testing.T) {
 		t.Fatal(err)
 	}
 	const size = firstJournalFile
-	c, err := measureCost(f, size)
+	c, err := measureCost(f, size, "auto")
 	if err != nil || c.grown <= 0 || c.small <= 0 || c.large <= 0 {
 		t.Errorf("%+v, %v", c, err)
 	}

@@ -67,7 +67,7 @@ func TestJournalFileOnAFullDisk(t *testing.T) {
 	if err := disk.MkdirAll("/j", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	j, err := newJournal(disk, "/j", [16]byte{1}, 1, 64<<20, 1, nil, slog.New(slog.DiscardHandler))
+	j, err := newJournal(disk, "/j", [16]byte{1}, 1, 64<<20, "auto", 1, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,6 +117,7 @@ func (img *journalImage) scanFiles(files []*blockReader, spawn func(string, func
 			if i >= len(files) {
 				return
 			}
+			files[i].file.file.Prefetch(0, int64(files[i].file.blocks)*journalBlock)
 			run, err := scanFile(files[i])
 			mu.Lock()
 			if err != nil {

@@ -56,11 +56,17 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.ProducerExpiration, 24*time.Hour)
 	setDefault(&o.MaxOpenFiles, 4096)
 	setDefault(&o.WindowBudget, 256<<20)
+	setDefault(&o.JournalWrite, "auto")
 	setDefault(&o.SegmentWrite, "auto")
 	setDefault(&o.CheckpointEvery, 30*time.Second)
 	setDefault(&o.StallUnhealthy, 5*time.Second)
 	setDefault(&o.StallExit, 20*time.Second)
 	o.Upkeep = o.Upkeep.withDefaults()
+	switch o.JournalWrite {
+	case "auto", "direct", "cached":
+	default:
+		return o, fmt.Errorf("logstore: JournalWrite is %q; it must be auto, direct or cached", o.JournalWrite)
+	}
 	switch o.SegmentWrite {
 	case "auto", "mmap", "pwrite":
 	default:

@@ -34,7 +34,7 @@
 //	fault_linux.go     Copy, Guard: SIGBUS as an error; PageSize
 //	sync_linux.go      Datasync, Sync, SyncRange, Flush
 //	allocate_linux.go  Allocate, PunchHole, Truncate
-//	write_linux.go     Pread, Pwrite
+//	write_linux.go     Pread, Pwrite, OpenDirect
 //	cached_linux.go    Cached
 //	sendfile_linux.go  Sendfile
 //	lock_linux.go      Lock, Unlock

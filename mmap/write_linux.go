@@ -2,6 +2,7 @@ package mmap
 
 import (
 	"io"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,4 +45,19 @@ func Pwrite(fd int, p []byte, off int64) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// OpenDirect opens the file of fd once more for writes past the page cache
+// (O_DIRECT); -1 where the file system has none, or /proc is not there. Those
+// writes ask for alignment; see open(2).
+func OpenDirect(fd int) int {
+	for {
+		direct, err := unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_WRONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+		switch {
+		case err == nil:
+			return direct
+		case err != unix.EINTR:
+			return -1
+		}
+	}
 }

@@ -47,6 +47,6 @@ removed at the end, without waiting for the disk. Topics are made on first use.`
 	p.StringVar(&f.admin, "admin-listen", "127.0.0.1:9644", "address of metrics, health and views over HTTP; off for none")
 	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
-	f.durability, f.acks1, f.writeMode, f.journalMax = "os", "durable", "auto", "64MiB"
+	f.durability, f.acks1, f.journalMode, f.writeMode, f.journalMax = "os", "durable", "auto", "auto", "64MiB"
 	return cmd
 }

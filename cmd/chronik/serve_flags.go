@@ -32,6 +32,7 @@ type serveFlags struct {
 	journalDir  string
 	journalMax  string
 	commitDelay time.Duration
+	journalMode string
 	writeMode   string
 	weaker      bool
 	drain       time.Duration
@@ -66,6 +67,7 @@ func (f *serveFlags) register(p *pflag.FlagSet) {
 	p.StringVar(&f.journalDir, "journal-dir", "", "directory of the journals (default <data-dir>/journal)")
 	p.StringVar(&f.journalMax, "journal-max", "1GiB", "largest journal of one data directory")
 	p.DurationVar(&f.commitDelay, "commit-delay", 0, "wait before each sync, for disks with few operations per second")
+	p.StringVar(&f.journalMode, "journal-write", "auto", "how the journal is written: direct (past the page cache), cached, or auto: the quicker on this disk")
 	p.StringVar(&f.writeMode, "segment-write", "auto", "how segments are written: auto, mmap or pwrite")
 	p.DurationVar(&f.drain, "drain-timeout", 5*time.Second, "how long requests in flight may take to finish at the end")
 	p.Float64Var(&f.traceSample, "trace-sample", 0, "share of requests to trace, 0 to 1; GET /v1/traces of the admin server shows the last")
@@ -111,7 +113,8 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 	}
 	o.Listeners, o.AdvertisedListeners, o.SecurityProtocols = f.listeners, f.advertised, f.protocols
 	o.ClusterID = f.clusterID
-	o.JournalDir, o.CommitDelay, o.SegmentWrite = f.journalDir, f.commitDelay, f.writeMode
+	o.JournalDir, o.CommitDelay = f.journalDir, f.commitDelay
+	o.JournalWrite, o.SegmentWrite = f.journalMode, f.writeMode
 	o.AllowWeakerTopics, o.DrainTimeout = f.weaker, f.drain
 	o.TraceSample, o.TraceSlow = f.traceSample, f.traceSlow
 	if f.traceTo != "" && (f.traceSample == 0 && f.traceSlow == 0 || f.admin == "off") {
@@ -141,6 +144,11 @@ func (f *serveFlags) options(p *pflag.FlagSet) (broker.Options, error) {
 		o.AckWritten = true
 	default:
 		return o, fmt.Errorf("--acks1 %q is not durable or written", f.acks1)
+	}
+	switch f.journalMode {
+	case "auto", "direct", "cached":
+	default:
+		return o, fmt.Errorf("--journal-write %q is not auto, direct or cached", f.journalMode)
 	}
 	switch f.writeMode {
 	case "auto", "mmap", "pwrite":

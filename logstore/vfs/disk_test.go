@@ -9,9 +9,48 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
 )
+
+// TestWriteDirect: what is written past the cache is read through it, and what is
+// not aligned is written all the same.
+func TestWriteDirect(t *testing.T) {
+	f, err := vfs.OS.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	aligned := make([]byte, 3*vfs.DirectAlign)
+	from := -int(uintptr(unsafe.Pointer(&aligned[0]))) & (vfs.DirectAlign - 1)
+	block := aligned[from : from+vfs.DirectAlign]
+	want := make([]byte, 4*vfs.DirectAlign)
+	if _, err := f.WriteAt(want, 0); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range []struct {
+		p   []byte
+		off int64
+	}{{block, vfs.DirectAlign}, {block, 3 * vfs.DirectAlign}, {aligned[from+1 : from+101], 7}, {block, 2 * vfs.DirectAlign}} {
+		for k := range w.p {
+			w.p[k] = byte(i + 1)
+		}
+		if n, err := f.WriteDirect(w.p, w.off); n != len(w.p) || err != nil {
+			t.Fatalf("write %d: %d bytes, %v", i, n, err)
+		}
+		if err := f.Datasync(); err != nil {
+			t.Fatal(err)
+		}
+		copy(want[w.off:], w.p)
+		got := make([]byte, len(want))
+		if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("after write %d the file holds something else: %v", i, err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}
 
 // Both disks must answer alike: what holds on the in-memory one is then worth
 // something on the real one.

@@ -23,7 +23,7 @@ func open(name string, flags int) (*osFile, error) {
 		fd, err := unix.Open(name, flags|unix.O_CLOEXEC, 0o644)
 		switch {
 		case err == nil:
-			return &osFile{fd: fd, name: name}, nil
+			return &osFile{fd: fd, direct: -1, name: name}, nil
 		case err != unix.EINTR:
 			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 		}
@@ -90,8 +90,10 @@ func (osFS) NewBell() Bell { return new(mmap.Bell) }
 // osFile holds a bare descriptor: os.File would register it with the runtime's
 // poller and take a lock on each call. It has no finalizer; who opens closes.
 type osFile struct {
-	fd   int
-	name string
+	fd     int
+	direct int // the same with O_DIRECT, -1: not asked for, or not to be had
+	asked  bool
+	name   string
 }
 
 func (f *osFile) failed(op string, err error) error {
@@ -117,6 +119,29 @@ func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := mmap.Pwrite(f.fd, p, off)
 	return n, f.failed("write", err)
 }
+
+// WriteDirect opens a second descriptor at its first call. Datasync of the first
+// one vouches for both: it empties the disk's cache whoever filled it.
+func (f *osFile) WriteDirect(p []byte, off int64) (int, error) {
+	if !f.asked {
+		f.asked, f.direct = true, mmap.OpenDirect(f.fd)
+	}
+	if f.direct >= 0 {
+		n, err := mmap.Pwrite(f.direct, p, off)
+		if n > 0 || err != unix.EINVAL {
+			return n, f.failed("write", err)
+		}
+		// The file system opens so and then wants larger pieces.
+		if err := unix.Close(f.direct); err != nil {
+			return 0, f.failed("close", err)
+		}
+		f.direct = -1
+	}
+	return f.WriteAt(p, off)
+}
+
+// Prefetch drops what goes wrong: the read itself will say.
+func (f *osFile) Prefetch(off, n int64) { _ = mmap.Prefetch(f.fd, off, n) }
 
 func (f *osFile) Datasync() error { return f.failed("fdatasync", mmap.Datasync(f.fd)) }
 func (f *osFile) Sync() error     { return f.failed("fsync", mmap.Sync(f.fd)) }
@@ -159,7 +184,13 @@ func (f *osFile) Map(off int64, n int, writable bool) (Mapping, error) {
 
 // Close reports what close(2) does. Unsynced data may fail to be written after
 // it with nobody to hear: sync first.
-func (f *osFile) Close() error { return f.failed("close", unix.Close(f.fd)) }
+func (f *osFile) Close() error {
+	err := f.failed("close", unix.Close(f.fd))
+	if f.direct >= 0 {
+		err = errors.Join(err, f.failed("close", unix.Close(f.direct)))
+	}
+	return err
+}
 
 type osMapping struct {
 	b        []byte

@@ -66,17 +66,28 @@ type Usage struct {
 	Reserves bool
 }
 
+// DirectAlign is what File.WriteDirect asks of addresses, lengths and offsets, in
+// bytes.
+const DirectAlign = 4096
+
 // File is an open file. ReadAt, WriteAt, Datasync, Sync, Size and Fd may be
 // called from any goroutine at once; Close only when nobody else uses it.
 type File interface {
 	Name() string
 	ReadAt(p []byte, off int64) (int, error)
 	WriteAt(p []byte, off int64) (int, error)
+	// WriteDirect is WriteAt past the page cache where the file system can do
+	// that; no more durable for it. p's address, its length and off must be
+	// multiples of [DirectAlign]. By one goroutine at a time.
+	WriteDirect(p []byte, off int64) (int, error)
 	// Datasync makes content and size durable (fdatasync). After an error the
 	// file's unsynced content is unknown: see logstore, rule 11.
 	Datasync() error
 	// Sync is fsync.
 	Sync() error
+	// Prefetch has the kernel read a range into the page cache ahead of ReadAt
+	// and promises nothing (POSIX_FADV_WILLNEED).
+	Prefetch(off, n int64)
 	// SyncRange starts write-back of a range and promises nothing
 	// (sync_file_range with SYNC_FILE_RANGE_WRITE).
 	SyncRange(off, n int64) error
