@@ -104,7 +104,7 @@ type committer struct {
 
 	bytes   atomic.Int64 // reserved by appends not yet done
 	entries atomic.Int64
-	// directFrom is when the running direct syncs began (unix ns), 0: none.
+	// directFrom is when the running direct syncs began (stallClock), 0: none.
 	directFrom atomic.Int64
 
 	// The leader's own from here on; see leader.go.
@@ -294,7 +294,7 @@ func (c *committer) makeDurable(wrote bool) error {
 		}
 	}
 	if directs > 0 {
-		c.directFrom.Store(time.Now().UnixNano())
+		c.directFrom.Store(stallClock(time.Now()))
 		defer c.directFrom.Store(0)
 	}
 	alone := directs == 1 && !(wrote && c.mustSync)

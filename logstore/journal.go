@@ -83,7 +83,7 @@ type journal struct {
 
 	stalls   atomic.Uint64
 	stallNs  atomic.Int64
-	busyFrom atomic.Int64 // unix ns when the running write or sync began, 0: none
+	busyFrom atomic.Int64 // stallClock when the running write or sync began, 0: none
 }
 
 var errJournalClosed = errors.New("the journal is closed")
@@ -358,7 +358,7 @@ func (j *journal) write(info *groupInfo, synced bool) error {
 	if synced && j.cost.pastCache {
 		write = f.WriteDirect
 	}
-	j.busyFrom.Store(time.Now().UnixNano())
+	j.busyFrom.Store(stallClock(time.Now()))
 	_, err := write(j.build.finish(), int64(j.at)*journalBlock)
 	j.busyFrom.Store(0)
 	if err != nil {
@@ -379,7 +379,7 @@ func (j *journal) sync() error {
 	if j.durable.Load() == seq {
 		return nil
 	}
-	j.busyFrom.Store(time.Now().UnixNano())
+	j.busyFrom.Store(stallClock(time.Now()))
 	err := j.cur.file.Datasync()
 	j.busyFrom.Store(0)
 	if err != nil {

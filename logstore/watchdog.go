@@ -77,6 +77,13 @@ func (s *Store) watch() {
 	}
 }
 
+// started is where stallClock begins.
+var started = time.Now()
+
+// stallClock is now in ns of the monotonic clock, never 0: if somebody sets the wall
+// clock forward, that must not look like a disk that hangs and end the broker.
+func stallClock(now time.Time) int64 { return int64(now.Sub(started)) | 1 }
+
 // syncRunning is how long the oldest write or sync that commits wait for has
 // been running: the journal's, or the segments' of the direct path.
 func (d *dir) syncRunning(now time.Time) time.Duration {
@@ -86,7 +93,7 @@ func (d *dir) syncRunning(now time.Time) time.Duration {
 	var running time.Duration
 	for _, from := range []int64{d.journal.busyFrom.Load(), d.committer.directFrom.Load()} {
 		if from != 0 {
-			running = max(running, time.Duration(now.UnixNano()-from))
+			running = max(running, time.Duration(stallClock(now)-from))
 		}
 	}
 	return running
