@@ -456,3 +456,23 @@ func TestPartition(t *testing.T) {
 		}
 	}
 }
+
+// TestOffsetsAreCounted: a partition that is read again does not count its
+// offsets twice.
+func TestOffsetsAreCounted(t *testing.T) {
+	r := newRig(t)
+	want := func(n int64) {
+		t.Helper()
+		if got := r.s.stats.offsets.Load(); got != n {
+			t.Errorf("%d offsets are counted, want %d", got, n)
+		}
+	}
+	for partition := range int32(3) {
+		r.commit("g", "", -1, 9, "a", partition, 5)
+	}
+	want(3)
+	r.commit("g", "", -1, 9, "a", 0, 6)
+	want(3)
+	r.s.lost(ErrUnavailable)
+	want(0)
+}

@@ -90,8 +90,11 @@ func newState(out *Outbox, deadlines *Deadlines, stats *counters) *state {
 	return s
 }
 
-// forget empties the state; counters of what it held go down.
+// forget empties the state; the counter of what it held goes down.
 func (s *state) forget() {
+	for _, g := range s.groups {
+		s.stats.offsets.Add(-int64(len(g.offsets)))
+	}
 	s.groups = map[string]*group{}
 	s.pending = map[int64]map[offsetName]*committed{}
 	s.order = 0
