@@ -15,7 +15,8 @@
 //
 // File map:
 //
-//	buffer.go            pooled buffers; buffer_checked.go their checks under the invariants tag
+//	buffer.go            pooled buffers; buffer_checked.go their checks under the
+//	                     invariants tag, buffer_plain.go without it
 //	header.go            request headers
 //	versions.go          newest and first flexible version of each key
 //	reader.go            reading primitives, bounded
@@ -28,5 +29,5 @@
 //	request.go           every other request, through kmsg
 //	response.go          response header, length, kmsg responses
 //	guard.go             the walk in front of kmsg
-//	schema_gen.go            its table, generated from kmsg's decoders by schema_test.go
+//	schema_gen.go        its table, generated from kmsg's decoders by schema_test.go
 package codec

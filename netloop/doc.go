@@ -81,4 +81,5 @@
 //	cold.go        workers that wait for the disk
 //	tls.go         the TLS transport; tls_pipe.go: its socket; handshake.go: handshakes and their bounds
 //	stats.go       counters; histogram.go: of durations
+//	invariants_on.go, invariants_off.go  whether a breach of our own rules is a panic
 package netloop

@@ -61,8 +61,8 @@ func MagicOf(data []byte) (magic int8, ok bool) {
 // inside wrappers included; the Message is valid during the call. Each
 // message's checksum is verified. It gives the codec of the wrappers (the last
 // one's), None when there is none. Like Kafka it passes over a cut-off message
-// at the set's end. Decompressed messages may come to limit bytes in one
-// wrapper. Not on an event loop.
+// at the set's end. Decompressed messages may come to limit bytes in
+// all. Not on an event loop.
 func VisitMessages(set []byte, limit int, f func(m *Message) error) (compress.Codec, error) {
 	codec := compress.None
 	first, ok := MagicOf(set)

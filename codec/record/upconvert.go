@@ -11,7 +11,7 @@ type UpConvertOptions struct {
 	// Codec is the batch's codec, or KeepCodec. Level is its level.
 	Codec compress.Codec
 	Level int
-	// Inflate is the most bytes that one compressed message may come to.
+	// Inflate is the most bytes that the set's compressed messages may come to.
 	Inflate int
 }
 
