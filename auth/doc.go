@@ -19,7 +19,7 @@
 // What a refused client is told and what the operator is told are kept apart:
 // a [Step] carries Kafka's message for the one and a [Failure] with its kind for
 // the other. No error, log line or audit line of this package holds a password,
-// a bearer token, an HMAC, a salt or a key; redaction_test.go holds it to that.
+// a bearer token, an HMAC, a salt or a key; TestRedaction (audit_test.go) holds it to that.
 //
 // Semantics are those of Apache Kafka 4.2; each file names the Kafka class that
 // it follows and says where it does not.

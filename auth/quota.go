@@ -152,14 +152,7 @@ func (q *Quotas) Any(kind Quota) bool { return q.limits.Load().any[kind] }
 // Overflow counts measurements that found no room.
 func (q *Quotas) Overflow() int64 { return q.overflow.Load() }
 
-// Sweep forgets idle measurements; broker calls it now and then. A map that is
-// full is swept without it.
-func (q *Quotas) Sweep(now time.Time) {
-	q.mu.Lock()
-	q.sweep(q.ms(now))
-	q.mu.Unlock()
-}
-
+// sweep forgets idle measurements, under mu.
 func (q *Quotas) sweep(now int64) {
 	q.swept = now
 	for key, s := range q.sensors {

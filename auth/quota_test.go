@@ -330,10 +330,16 @@ func TestQuotaSensorsBounded(t *testing.T) {
 	if wait := q.Client("u0", "").Produce(80, later); wait == 0 || q.Sensors() != 2 {
 		t.Error("a connection whose measurement was forgotten does not share the new one")
 	}
-	q.Sweep(later.Add(time.Minute))
+	sweep(q, later.Add(time.Minute))
 	if q.Sensors() != 0 {
 		t.Errorf("%d measurements after a sweep", q.Sensors())
 	}
+}
+
+func sweep(q *Quotas, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.sweep(q.ms(now))
 }
 
 // TestQuotaForgetsNothing: a measurement that is swept while idle gives the
@@ -347,7 +353,7 @@ func TestQuotaForgetsNothing(t *testing.T) {
 		now := noon
 		for range 30 {
 			now = now.Add(time.Duration(rapid.SampledFrom([]int{0, 7, 500, 1000, 3000, 12_001, 20_000}).Draw(t, "ms")) * time.Millisecond)
-			swept.Sweep(now)
+			sweep(swept, now)
 			n := rapid.Int64Range(0, 2000).Draw(t, "bytes")
 			if x, y := a.Produce(n, now), b.Produce(n, now); x != y {
 				t.Fatalf("swept: %v, not swept: %v", x, y)
@@ -376,7 +382,7 @@ func TestQuotaConcurrent(t *testing.T) {
 				c.Produce(1, now)
 				if i%50 == g {
 					q.update(quotaImage(int64(i), QuotaProduce, map[string]float64{"user=u": 1e12}))
-					q.Sweep(now)
+					sweep(q, now)
 				}
 			}
 		})
