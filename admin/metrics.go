@@ -102,7 +102,7 @@ var metrics = []metric{
 	{"group_shards_loading", "Partitions of __consumer_offsets that do not serve yet.", nil},
 	{"group_queue", "Requests that wait in coordinators.", nil},
 	{"group_lag", "Records between a group's committed offset and the high watermark.", []string{"group", "topic", "partition"}},
-	{"group_lag_seconds", "Time since the commit of a group that is behind: a bound of the age of the first record it has not committed.", []string{"group", "topic", "partition"}},
+	{"group_lag_seconds", "Time since the commit of a group that is behind, 0 for one that is not. Of one that goes on committing it says nothing of how old its records are.", []string{"group", "topic", "partition"}},
 
 	{"transactional_ids", "Transactional ids known.", nil},
 	{"transactions_committed_total", "Transactions committed.", nil},
@@ -259,9 +259,9 @@ func (s sink) groups() {
 	}
 }
 
-// lagOf is how far a committed offset is behind, in records and in time: the
-// age of the commit while records wait, a bound from above of the age of the
-// first of them.
+// lagOf is how far a committed offset is behind in records, and while any wait
+// the age of the commit: it grows when the group has stopped. How old the first
+// of them is would take a read of the log for each.
 func lagOf(log *logstore.Log, o group.CommittedOffset, now time.Time) (records int64, age time.Duration) {
 	records = max(log.Offsets().HighWatermark-max(o.Offset, log.Offsets().LogStart), 0)
 	if records == 0 {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -45,8 +47,10 @@ func (c *cli) try(in string, args ...string) (string, error) {
 	cmd.SetIn(strings.NewReader(in))
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
-	err := cmd.ExecuteContext(c.t.Context())
-	return out.String(), err
+	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	defer cancel()
+	err := cmd.ExecuteContext(ctx)
+	return out.String(), errors.Join(err, ctx.Err())
 }
 
 func (c *cli) run(in string, args ...string) string {
@@ -175,10 +179,60 @@ func TestConsumeCommand(t *testing.T) {
 		t.Errorf("a topic that is not there: %v, %q", err, out)
 	}
 	for _, from := range []string{"middle", "", "1x"} {
-		if _, err := offsetOf(from); err == nil {
+		if _, err := parsePlace(from); err == nil {
 			t.Errorf("--from %q is taken", from)
 		}
 	}
+}
+
+// TestConsumeExits: consume -e ends where there is nothing to wait for: behind
+// the marker of a transaction, before an open one, at the end already, and in a
+// group that has read it all.
+func TestConsumeExits(t *testing.T) {
+	c := newCLI(t)
+	c.run("", "topic", "create", "ev", "-p", "1")
+	c.run("a\nb\n", "produce", "ev")
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.addr), kgo.TransactionalID("x"), kgo.DefaultProduceTopic("ev"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	write := func(text string) {
+		t.Helper()
+		if err := errors.Join(cl.BeginTransaction(), cl.ProduceSync(ctx, kgo.StringRecord(text)).FirstErr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end := func(how kgo.TransactionEndTry) {
+		t.Helper()
+		if err := cl.EndTransaction(ctx, how); err != nil {
+			t.Fatal(err)
+		}
+	}
+	consume := func(want string, args ...string) {
+		t.Helper()
+		if got := c.run("", append([]string{"consume", "ev", "-e", "-f", "%v "}, args...)...); got != want {
+			t.Errorf("consume -e %s: %q, want %q", strings.Join(args, " "), got, want)
+		}
+	}
+	write("c")
+	end(kgo.TryCommit)
+	write("d")
+	end(kgo.TryAbort)
+	consume("a b c d ")
+	consume("a b c ", "--committed")
+	consume("", "-o", "end")
+	consume("", "-o", "+99")
+	consume("", "-o", "99")
+	consume("c d ", "-o", "2")
+	consume("a b c d ", "-g", "g")
+	consume("", "-g", "g")
+	write("e")
+	consume("a b c ", "--committed")
+	consume("e ", "-g", "g")
+	end(kgo.TryCommit)
 }
 
 // TestDoctorCommand finds a broker that can be reached, and one that cannot.

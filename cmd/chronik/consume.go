@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -41,10 +42,11 @@ type consume struct {
 }
 
 func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
-	from, err := offsetOf(c.from)
+	at, err := parsePlace(c.from)
 	if err != nil {
 		return err
 	}
+	from := at.offset()
 	format, err := parseFormat(c.format)
 	if err != nil {
 		return err
@@ -53,6 +55,9 @@ func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
 		return errors.New("--group and --partition exclude each other: a group's partitions are assigned")
 	}
 	opts := []kgo.Opt{kgo.ConsumeResetOffset(from)}
+	if c.exit {
+		opts = append(opts, kgo.KeepControlRecords()) // one may be the last thing before the end
+	}
 	if c.regex {
 		if len(c.partitions) > 0 || c.exit {
 			return errors.New("--regex goes with neither --partition nor --exit: it may match several topics, also later ones")
@@ -87,7 +92,7 @@ func (c *consume) run(cmd *cobra.Command, f *clientFlags, topic string) error {
 	}
 	var left map[int32]int64
 	if c.exit {
-		if left, err = c.ends(ctx, cl, topic); err != nil {
+		if left, err = c.ends(ctx, cl, topic, at); err != nil {
 			return err
 		}
 	}
@@ -124,10 +129,14 @@ func (c *consume) look(cmd *cobra.Command, cl *kgo.Client, topic string) error {
 	return nil
 }
 
-// ends gives the end of each partition that has records.
-func (c *consume) ends(ctx context.Context, cl *kgo.Client, topic string) (map[int32]int64, error) {
+// ends gives the end of each partition that has something to read before it.
+func (c *consume) ends(ctx context.Context, cl *kgo.Client, topic string, from place) (map[int32]int64, error) {
 	adm := kadm.NewClient(cl)
-	ends, err := adm.ListEndOffsets(ctx, topic)
+	list := adm.ListEndOffsets
+	if c.committed {
+		list = adm.ListCommittedOffsets
+	}
+	ends, err := list(ctx, topic)
 	if err != nil {
 		return nil, fmt.Errorf("find the end of %s: %w", topic, err)
 	}
@@ -135,16 +144,23 @@ func (c *consume) ends(ctx context.Context, cl *kgo.Client, topic string) (map[i
 	if err != nil {
 		return nil, fmt.Errorf("find the start of %s: %w", topic, err)
 	}
+	var done kadm.OffsetResponses
+	if c.group != "" {
+		if done, err = adm.FetchOffsets(ctx, c.group); err != nil {
+			return nil, fmt.Errorf("offsets of group %s: %w", c.group, err)
+		}
+	}
 	left := map[int32]int64{}
 	for p, end := range ends[topic] {
 		if end.Err != nil {
 			return nil, fmt.Errorf("find the end of %s partition %d: %w", topic, p, end.Err)
 		}
-		wanted := len(c.partitions) == 0
-		for _, q := range c.partitions {
-			wanted = wanted || p == q
+		start, _ := starts.Lookup(topic, p)
+		at := from.in(start.Offset, end.Offset)
+		if o, ok := done.Lookup(topic, p); ok && o.At >= start.Offset {
+			at = o.At
 		}
-		if start, _ := starts.Lookup(topic, p); wanted && end.Offset > start.Offset {
+		if (len(c.partitions) == 0 || slices.Contains(c.partitions, p)) && at < end.Offset {
 			left[p] = end.Offset
 		}
 	}
@@ -164,15 +180,18 @@ func (c *consume) loop(ctx context.Context, cl *kgo.Client, out *bufio.Writer, f
 		}
 		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
-			line = format.append(line[:0], r)
-			if _, err := out.Write(line); err != nil {
-				return fmt.Errorf("write the record: %w", err)
+			if !r.Attrs.IsControl() {
+				line = format.append(line[:0], r)
+				if _, err := out.Write(line); err != nil {
+					return fmt.Errorf("write the record: %w", err)
+				}
+				n++
 			}
 			cl.MarkCommitRecords(r)
 			if end, ok := left[r.Partition]; ok && r.Offset+1 >= end {
 				delete(left, r.Partition)
 			}
-			if n++; c.count > 0 && n >= c.count {
+			if c.count > 0 && n >= c.count {
 				return nil
 			}
 		}
@@ -183,21 +202,45 @@ func (c *consume) loop(ctx context.Context, cl *kgo.Client, out *bufio.Writer, f
 	return nil
 }
 
-func offsetOf(s string) (kgo.Offset, error) {
+// place is what --from says: an offset, or a number of them counted from the
+// start or the end of a partition.
+type place struct {
+	n        int64
+	relative bool
+	toEnd    bool
+}
+
+func parsePlace(s string) (place, error) {
 	switch s {
 	case "start":
-		return kgo.NewOffset().AtStart(), nil
+		return place{relative: true}, nil
 	case "end":
-		return kgo.NewOffset().AtEnd(), nil
+		return place{relative: true, toEnd: true}, nil
 	}
-	at, err := strconv.ParseInt(s, 10, 64)
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return place{}, fmt.Errorf("-o, --from: %q is not start, end, an offset, +N or -N", s)
+	}
+	return place{n, s[0] == '+' || s[0] == '-', s[0] == '-'}, nil
+}
+
+func (p place) offset() kgo.Offset {
 	switch {
-	case err != nil:
-		return kgo.Offset{}, fmt.Errorf("-o, --from: %q is not start, end, an offset, +N or -N", s)
-	case s[0] == '+':
-		return kgo.NewOffset().AtStart().Relative(at), nil
-	case s[0] == '-':
-		return kgo.NewOffset().AtEnd().Relative(at), nil
+	case !p.relative:
+		return kgo.NewOffset().At(p.n)
+	case p.toEnd:
+		return kgo.NewOffset().AtEnd().Relative(p.n)
 	}
-	return kgo.NewOffset().At(at), nil
+	return kgo.NewOffset().AtStart().Relative(p.n)
+}
+
+// in is the offset in a partition that has those from start to end.
+func (p place) in(start, end int64) int64 {
+	switch {
+	case !p.relative:
+		return max(p.n, start)
+	case p.toEnd:
+		return max(end+p.n, start)
+	}
+	return start + min(p.n, end-start)
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func newDevCommand() *cobra.Command {
-	f := &serveFlags{}
+	f := devFlags()
 	var port int
 	cmd := &cobra.Command{
 		Use:   "dev",
@@ -47,6 +47,10 @@ removed at the end, without waiting for the disk. Topics are made on first use.`
 	p.StringVar(&f.admin, "admin-listen", "127.0.0.1:9644", "address of metrics, health and views over HTTP; off for none")
 	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	p.StringVar(&f.logFormat, "log-format", "text", "text or json")
-	f.durability, f.acks1, f.journalMode, f.writeMode, f.journalMax = "os", "durable", "auto", "auto", "64MiB"
 	return cmd
+}
+
+// devFlags are the flags of serve that dev has not, as dev wants them.
+func devFlags() *serveFlags {
+	return &serveFlags{durability: "os", acks1: "durable", journalMode: "auto", writeMode: "auto", journalMax: "64MiB", nodeID: -1}
 }

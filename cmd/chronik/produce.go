@@ -142,6 +142,10 @@ func (p *produce) run(cmd *cobra.Command, f *clientFlags, topic string) error {
 		if errors.Is(readErr, io.EOF) {
 			break
 		}
+		if errors.Is(readErr, bufio.ErrTooLong) {
+			err = fmt.Errorf("a line is longer than %d bytes; give records with their lengths instead (--format '%%V{big32}%%v')", maxLine)
+			break
+		}
 		if readErr != nil {
 			err = fmt.Errorf("read the records: %w", readErr)
 			break

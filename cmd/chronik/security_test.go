@@ -71,6 +71,9 @@ func TestSecurityCommands(t *testing.T) {
 	must("User:admin", "token", "list")
 	must("expires", "token", "renew", "--hmac-file", secret("hmac", hmac))
 	must("expires", "token", "expire", "--hmac-file", secret("hmac", hmac))
+	if out := must("", "token", "list"); out != "" {
+		t.Errorf("a token that was ended at once is listed:\n%s", out)
+	}
 	must("deleted alice", "user", "delete", "alice")
 	for _, wrong := range [][]string{
 		{"acl", "allow", "alice", "read", "topic:x"}, {"acl", "allow", "User:a", "fly", "topic:x"}, {"acl", "allow", "User:a", "read", "planet:x"},

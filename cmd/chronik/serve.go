@@ -68,10 +68,7 @@ keys. A flag comes before the environment, the environment before the file.`,
 //
 // Nothing else of the runtime is set. The collector takes at most 2 % of the
 // samples in any cell of the comparison (the heap is a few MB and a request
-// allocates nothing), so GOGC and GOMEMLIMIT are Go's own. There is no profile
-// for the compiler either: 53 to 84 % of the samples are in the kernel, 3 to 27 %
-// in Go's scheduler, and the 8 to 20 % that are ours leave it less to gain than
-// two runs differ by.
+// allocates nothing), so GOGC and GOMEMLIMIT are Go's own.
 const heavyWorkers = 2
 
 // serve runs a broker until ctx ends.

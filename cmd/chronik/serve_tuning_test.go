@@ -112,6 +112,10 @@ func TestConfigFileTakesFlags(t *testing.T) {
 	if o.Static["durability"] != "" || o.Static["commit-delay"] != "" {
 		t.Error("a flag's name went on as a Kafka key")
 	}
+	write("num.partitions=1\\\n2\\")
+	if o, _, err := optionsOf("--config", file); err != nil || o.Static["num.partitions"] != "12" {
+		t.Errorf("a line that goes on at the end of the file: %q, %v", o.Static["num.partitions"], err)
+	}
 	write("commit-delay=soon\n")
 	if _, _, err := optionsOf("--config", file); err == nil || !strings.Contains(err.Error(), "commit-delay") || !strings.Contains(err.Error(), file) {
 		t.Errorf("a bad value in the file: %v", err)
@@ -119,5 +123,16 @@ func TestConfigFileTakesFlags(t *testing.T) {
 	write("config=/other\n")
 	if _, _, err := optionsOf("--config", file); err == nil || !strings.Contains(err.Error(), "config") {
 		t.Errorf("a file that names a file: %v", err)
+	}
+}
+
+// TestDevTakesNodeID: dev has no --node-id, and -c is not overruled by the flag
+// that nobody gave.
+func TestDevTakesNodeID(t *testing.T) {
+	f := devFlags()
+	f.set = []string{"node.id=5"}
+	o, err := f.options(newDevCommand().Flags())
+	if err != nil || o.Static["node.id"] != "5" {
+		t.Errorf("node.id %q, want 5: %v", o.Static["node.id"], err)
 	}
 }

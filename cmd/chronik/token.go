@@ -60,7 +60,7 @@ func newTokenCreateCommand(f *clientFlags) *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&renewers, "renewer", nil, "who may renew it besides its owner, User:name")
 	cmd.Flags().StringVar(&owner, "owner", "", "whose token it is, User:name (default: who asks)")
-	cmd.Flags().DurationVar(&life, "max-lifetime", -1, "how long it can live by renewing (default: the broker's)")
+	cmd.Flags().DurationVar(&life, "max-lifetime", -time.Millisecond, "how long it can live by renewing (default: the broker's)")
 	return cmd
 }
 
@@ -113,14 +113,14 @@ func newTokenChange(f *clientFlags, use, short string, period time.Duration, per
 }
 
 func newTokenRenewCommand(f *clientFlags) *cobra.Command {
-	return newTokenChange(f, "renew", "Let a token live longer", -1, "from now (default: the broker's)",
+	return newTokenChange(f, "renew", "Let a token live longer", -time.Millisecond, "from now (default: the broker's)",
 		func(adm *kadm.Client, cmd *cobra.Command, hmac []byte, d time.Duration) (time.Time, error) {
 			return adm.RenewDelegationToken(cmd.Context(), hmac, d)
 		})
 }
 
 func newTokenExpireCommand(f *clientFlags) *cobra.Command {
-	return newTokenChange(f, "expire", "End a token", -1, "from now; negative for at once",
+	return newTokenChange(f, "expire", "End a token", -time.Millisecond, "from now; negative for at once",
 		func(adm *kadm.Client, cmd *cobra.Command, hmac []byte, d time.Duration) (time.Time, error) {
 			return adm.ExpireDelegationToken(cmd.Context(), hmac, d)
 		})
