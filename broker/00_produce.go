@@ -95,6 +95,9 @@ const adminClient = "__admin_client"
 
 func handleProduce(rq *request) kmsg.Response {
 	req, it, err := codec.ParseProduce(rq.version, rq.body)
+	if err == nil {
+		err = rq.checkNamed(req.Partitions)
+	}
 	if err != nil {
 		rq.fail(err)
 		return nil
@@ -102,13 +105,14 @@ func handleProduce(rq *request) kmsg.Response {
 	p := rq.loop.produce()
 	p.rq, p.req, p.it, p.all = rq, req, it, it
 	p.refused = p.refusal()
+	distinct := req.Partitions
 	if req.Partitions > 1 && rq.loop.seen.produceRepeats(it) {
 		p.once, p.spoiled = lastOfEach(it, rq.version)
-		p.it = codec.ProduceIter{}
+		p.it, distinct = codec.ProduceIter{}, len(p.once)
 	}
-	if cap(p.parts) < req.Partitions {
+	if cap(p.parts) < distinct {
 		// Never grown later: tokens point into it.
-		p.parts = make([]producePart, 0, max(req.Partitions, 4))
+		p.parts = make([]producePart, 0, max(distinct, 4))
 	}
 	if req.Acks != 0 {
 		wait := max(time.Duration(req.TimeoutMillis)*time.Millisecond, minProduceWait)

@@ -93,6 +93,9 @@ type fetchPart struct {
 
 func handleFetch(rq *request) kmsg.Response {
 	req, it, err := codec.ParseFetch(rq.version, rq.body)
+	if err == nil {
+		err = rq.checkNamed(req.Partitions)
+	}
 	if err != nil {
 		rq.fail(err)
 		return nil

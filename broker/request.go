@@ -94,6 +94,7 @@ func (t *workTask) RunOnLoop(*netloop.Loop) {
 var (
 	errShuttingDown = errors.New("broker: shutting down")
 	errTooLong      = errors.New("broker: the request's body is longer than may be decoded")
+	errTooManyParts = errors.New("broker: the request names more partitions than there may be")
 	errPanicked     = errors.New("broker: the request made its handler panic")
 )
 
@@ -239,6 +240,18 @@ func (rq *request) start() {
 		rq.release()
 	}
 	rq.serve()
+}
+
+// checkNamed refuses a Produce or Fetch of more partitions than the cluster may
+// have. What is kept of each is many times the six bytes that naming it takes.
+func (rq *request) checkNamed(partitions int) error {
+	if partitions <= keptParts {
+		return nil
+	}
+	if most := rq.s.b.limit(limitPartitions); int64(partitions) > most {
+		return fmt.Errorf("%w: %s with %d, of %d (limit %s)", errTooManyParts, rq.api.name, partitions, most, limitPartitions)
+	}
+	return nil
 }
 
 // decodeOnLoop is the longest body that a loop decodes: a body of the smallest

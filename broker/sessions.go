@@ -103,6 +103,10 @@ func (f *fetch) enter(it *codec.FetchIter) errCode {
 		s.inUse.Store(false)
 		return errNone
 	}
+	if !c.resize(s) {
+		s.inUse.Store(false)
+		return errFetchSessionNotFound // the client begins a new one, or goes on without
+	}
 	f.session = s
 	for fp := s.head; fp != nil; fp = fp.next {
 		f.parts = append(f.parts, fp)
@@ -113,28 +117,27 @@ func (f *fetch) enter(it *codec.FetchIter) errCode {
 // takeOwn keeps the request's partitions in the fetch itself. Of one that is
 // named twice the last counts, in the place of the first (FetchRequest.fetchData).
 func (f *fetch) takeOwn(it *codec.FetchIter) {
-	if cap(f.own) < f.req.Partitions {
-		f.own = make([]fetchPart, 0, f.req.Partitions)
-	}
-	f.parts = slices.Grow(f.parts, f.req.Partitions)
-	var at map[partKey]*fetchPart
+	var at map[partKey]int // place in own; nil when nothing is named twice
 	if f.req.Partitions > 1 && f.loop.seen.fetchRepeats(*it) {
-		at = make(map[partKey]*fetchPart, f.req.Partitions)
+		at = map[partKey]int{} // own grows: a parked fetch keeps what it is
+	} else if cap(f.own) < f.req.Partitions {
+		f.own = make([]fetchPart, 0, f.req.Partitions)
 	}
 	for in, ok := it.Next(); ok; in, ok = it.Next() {
 		if at != nil {
-			if fp := at[keyOf(&in)]; fp != nil {
-				fp.set(&in)
+			key := keyOf(&in)
+			if i, twice := at[key]; twice {
+				f.own[i].set(&in)
 				continue
 			}
+			at[key] = len(f.own)
 		}
 		f.own = append(f.own, fetchPart{ref: in.Topic})
-		fp := &f.own[len(f.own)-1]
-		fp.set(&in)
-		if at != nil {
-			at[keyOf(&in)] = fp
-		}
-		f.parts = append(f.parts, fp)
+		f.own[len(f.own)-1].set(&in)
+	}
+	f.parts = slices.Grow(f.parts, len(f.own))
+	for i := range f.own {
+		f.parts = append(f.parts, &f.own[i])
 	}
 }
 
@@ -217,19 +220,10 @@ func (f *fetch) settle() int32 {
 
 // leave gives the session back.
 func (f *fetch) leave() {
-	s := f.session
-	if s == nil {
-		return
+	if s := f.session; s != nil {
+		s.inUse.Store(false)
+		f.session = nil
 	}
-	c := &f.loop.b.sessions
-	c.mu.Lock()
-	if n := int64(len(s.parts)); !s.gone {
-		c.partitions += n - s.size
-		s.size = n
-	}
-	c.mu.Unlock()
-	s.inUse.Store(false)
-	f.session = nil
 }
 
 // told notes what an answer says of a partition.
@@ -269,6 +263,24 @@ func (c *fetchSessions) take(id, epoch int32, useIDs bool, now time.Time) (*fetc
 	c.unlink(s)
 	c.push(s)
 	return s, errNone
+}
+
+// resize counts the partitions that a request has left in its session. One that
+// grew beyond what there is room for ends, and it reports false.
+func (c *fetchSessions) resize(s *fetchSession) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	more := int64(len(s.parts)) - s.size
+	switch {
+	case s.gone: // another connection ended it; the request goes on with what it has
+		return true
+	case more > 0 && c.partitions+more > c.maxPartitions:
+		c.drop(s)
+		return false
+	}
+	c.partitions += more
+	s.size += more
+	return true
 }
 
 // create makes the session that a full fetch asked for; 0 when there is no

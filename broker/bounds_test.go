@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/chronik-stream/chronik/netloop"
+)
+
+// TestSessionGrowth: a session does not grow beyond the partitions that all may
+// have, whatever its requests add.
+func TestSessionGrowth(t *testing.T) {
+	const most = 10
+	b := run(t, func(o *Options) { o.Limits = map[string]int64{limitFetchPartitions: most} })
+	makeTopic(t, b, "t", 1, nil)
+	w := dial(t, b)
+	full := fetchOf(12, "t", [16]byte{}, 0)
+	full.SessionEpoch = 0
+	id := ask[*kmsg.FetchResponse](w, full).SessionID
+	if id == 0 {
+		t.Fatal("there is no session")
+	}
+	next := func(epoch int32, from, n int) *kmsg.FetchRequest {
+		req := fetchOf(12, "", [16]byte{}, 0)
+		req.SessionID, req.SessionEpoch, req.Topics = id, epoch, nil
+		for i := range n {
+			req.Topics = append(req.Topics, fetchOf(12, "absent"+strconv.Itoa(from+i), [16]byte{}, 0).Topics[0])
+		}
+		return req
+	}
+	if resp := ask[*kmsg.FetchResponse](w, next(1, 0, most-1)); resp.ErrorCode != errNone {
+		t.Fatalf("with room for all: code %d", resp.ErrorCode)
+	}
+	if n := b.Stats().FetchSessionPartitions; n != most {
+		t.Errorf("%d partitions are counted, want %d", n, most)
+	}
+	if resp := ask[*kmsg.FetchResponse](w, next(2, most, 1)); resp.ErrorCode != errFetchSessionNotFound {
+		t.Errorf("one too many: code %d", resp.ErrorCode)
+	}
+	if st := b.Stats(); st.FetchSessions != 0 || st.FetchSessionPartitions != 0 {
+		t.Errorf("%d sessions with %d partitions are left", st.FetchSessions, st.FetchSessionPartitions)
+	}
+}
+
+// TestManyPartitionsNamed: a request that names more partitions than there may be
+// ends its connection; one that names the same one again and again keeps it once.
+func TestManyPartitionsNamed(t *testing.T) {
+	const most = 1000
+	b := run(t, func(o *Options) { o.Limits, o.Loops = map[string]int64{limitPartitions: most}, 1 })
+	makeTopic(t, b, "t", 1, nil)
+	produce := produceOf(9, "t", [16]byte{}, -1, nil)
+	fetch := fetchOf(12, "t", [16]byte{}, 0)
+	for len(fetch.Topics[0].Partitions) < most {
+		produce.Topics[0].Partitions = append(produce.Topics[0].Partitions, produce.Topics[0].Partitions[0])
+		fetch.Topics[0].Partitions = append(fetch.Topics[0].Partitions, fetch.Topics[0].Partitions[0])
+	}
+	w := dial(t, b)
+	ask[*kmsg.ProduceResponse](w, produce)
+	fetch.MaxWaitMillis = 60_000
+	w.send(fetch)
+	parked(t, b, 1)
+	room := make(chan int)
+	b.loops[0].nl.Post(onLoopFunc(func() {
+		for s := range b.loops[0].live {
+			if s.fetches != nil {
+				room <- cap(s.fetches.own)
+			}
+		}
+	}))
+	if n := <-room; n > keptParts {
+		t.Errorf("a parked fetch of one partition has room for %d", n)
+	}
+	produce.Topics[0].Partitions = append(produce.Topics[0].Partitions, produce.Topics[0].Partitions[0])
+	fetch.Topics[0].Partitions = append(fetch.Topics[0].Partitions, fetch.Topics[0].Partitions[0])
+	for _, req := range []kmsg.Request{produce, fetch} {
+		w := dial(t, b)
+		w.send(req)
+		w.closed()
+	}
+}
+
+type onLoopFunc func()
+
+func (f onLoopFunc) RunOnLoop(*netloop.Loop) { f() }
