@@ -296,7 +296,7 @@ func (f *fetch) refuse(code errCode) {
 // withhold answers a fetch that passes its quota: nothing is read, and the session
 // is as it was (FetchContext.getThrottledResponse).
 func (f *fetch) withhold() {
-	rq := f.rq
+	rq, s, holds := f.rq, f.rq.s, f.holds
 	f.drop()
 	id := int32(sessionless)
 	if f.session != nil {
@@ -310,6 +310,9 @@ func (f *fetch) withhold() {
 	f.leave()
 	f.loop.freeFetch(f)
 	rq.answer(out)
+	if holds {
+		s.unblock()
+	}
 }
 
 // respond builds the answer from the last read and gives it.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -289,6 +290,26 @@ func TestOldFetchWaits(t *testing.T) {
 	next = w.send(behind)
 	if part := onlyPart(t, w.answer(req, id).(*kmsg.FetchResponse)); len(part.RecordBatches) != 0 || part.HighWatermark != 2 {
 		t.Errorf("expired with %d bytes, high watermark %d", len(part.RecordBatches), part.HighWatermark)
+	}
+	w.answer(behind, next)
+}
+
+// TestOldFetchPassesQuota: an old fetch that is woken by more than its quota lets
+// through is answered without records, and lets the requests behind it go on.
+func TestOldFetchPassesQuota(t *testing.T) {
+	b := run(t, nil)
+	makeTopic(t, b, "t", 1, nil)
+	w, p := dial(t, b), dial(t, b)
+	setQuota(t, kadm.NewClient(client(t, b)), "consumer_byte_rate", 1000, "client-id", "wire")
+	req := fetchOf(1, "t", [16]byte{}, 0)
+	req.MaxWaitMillis = 60_000
+	id := w.send(req)
+	behind := kmsg.NewPtrMetadataRequest()
+	next := w.send(behind)
+	parked(t, b, 1)
+	produceTo(t, p, "t", batchOf(t, compress.None, 2000))
+	if resp := w.answer(req, id).(*kmsg.FetchResponse); resp.ThrottleMillis == 0 || len(resp.Topics) != 0 {
+		t.Fatalf("throttled for %d ms, %d topics", resp.ThrottleMillis, len(resp.Topics))
 	}
 	w.answer(behind, next)
 }
