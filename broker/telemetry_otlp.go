@@ -128,7 +128,8 @@ func otlpNumber(point []byte) (p otlpPoint, ok bool) {
 	})
 	slices.Sort(labels)
 	all := strings.Join(labels, ",")
-	p.labels = strings.ToValidUTF8(all[:min(len(all), maxOTLPLabels)], "?")
+	// A copy, or what is kept of a client would be as long as what it sent.
+	p.labels = strings.ToValidUTF8(strings.Clone(all[:min(len(all), maxOTLPLabels)]), "?")
 	return p, ok
 }
 

@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -220,6 +222,33 @@ func TestTelemetryBounds(t *testing.T) {
 	if tel.instance([16]byte{1, 1, 2}, now.Add(4*time.Minute)) == nil {
 		t.Error("silent clients keep others out")
 	}
+}
+
+// TestTelemetryKeepsItsBound: what is kept of a long attribute is not as long.
+func TestTelemetryKeepsItsBound(t *testing.T) {
+	const points, long = 64, 1 << 17
+	pair := pb(7, join(pb(1, []byte("k")...), pb(2, pb(1, bytes.Repeat([]byte("v"), long)...)...))...)
+	var list []byte
+	for range points {
+		list = append(list, pb(1, join(binary.LittleEndian.AppendUint64([]byte{6<<3 | 1}, 7), pair)...)...)
+	}
+	data := pb(1, pb(2, pb(2, join(pb(1, []byte("s")...), pb(7, list...))...)...)...)
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	kept, ok := otlpPoints(data, maxClientMetrics)
+	if !ok || len(kept) != points || len(kept[0].labels) != maxOTLPLabels {
+		t.Fatalf("%v, %d points", ok, len(kept))
+	}
+	if grown := heap() - before; grown > points*long/4 {
+		t.Errorf("%d points with %d bytes of labels each hold %d bytes", points, maxOTLPLabels, grown)
+	}
+	runtime.KeepAlive(data)
+	runtime.KeepAlive(kept)
 }
 
 // FuzzOTLP: nothing that a client pushes panics or gives more than was asked for.
