@@ -104,6 +104,7 @@ func handleProduce(rq *request) kmsg.Response {
 	}
 	p := rq.loop.produce()
 	p.rq, p.req, p.it, p.all = rq, req, it, it
+	rq.produce = p
 	p.refused = p.refusal()
 	distinct := req.Partitions
 	if req.Partitions > 1 && rq.loop.seen.produceRepeats(it) {
@@ -393,6 +394,17 @@ func (p *produce) expire(time.Time) {
 	if wasParked {
 		s.unblock()
 	}
+}
+
+// abandon ends a walk that panicked, before the request is answered for it: the
+// tokens that are out find a Produce that is done, and the last one frees it.
+func (p *produce) abandon() {
+	p.loop.nl.Cancel(&p.timer)
+	if p.parked {
+		p.loop.unpark(p)
+	}
+	p.done, p.ended = true, true
+	p.rq.held = p.pending > 0
 }
 
 // respond builds the answer.

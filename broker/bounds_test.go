@@ -1,11 +1,15 @@
 package broker
 
 import (
+	"log/slog"
 	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/chronik-stream/chronik/auth"
+	"github.com/chronik-stream/chronik/codec/compress"
+	"github.com/chronik-stream/chronik/logstore/vfs"
 	"github.com/chronik-stream/chronik/netloop"
 )
 
@@ -84,3 +88,33 @@ func TestManyPartitionsNamed(t *testing.T) {
 type onLoopFunc func()
 
 func (f onLoopFunc) RunOnLoop(*netloop.Loop) { f() }
+
+// TestPanicWithAppends: a Produce that panics with appends under way ends its
+// connection, and the disk's answer to them finds nobody.
+func TestPanicWithAppends(t *testing.T) {
+	disk := &stalled{FS: vfs.OS}
+	body := produceOf(9, "t", [16]byte{}, -1, batchOf(t, compress.None, 3)).AppendTo(nil)
+	b := run(t, func(o *Options) {
+		o.FS, o.Logger = disk, slog.New(slog.DiscardHandler)
+		o.apis = []*api{{key: 52, name: "Panic", resource: auth.ResCluster, operation: auth.OpAlter, place: onLoop,
+			handle: func(rq *request) kmsg.Response {
+				rq.version, rq.body = 9, body
+				handleProduce(rq)
+				panic("BUG: on purpose")
+			}}}
+	})
+	makeTopic(t, b, "t", 1, nil)
+	disk.gate.Lock()
+	w, other := dial(t, b), dial(t, b)
+	w.send(kmsg.RequestForKey(52))
+	w.closed()
+	ask[*kmsg.ApiVersionsResponse](other, kmsg.NewPtrApiVersionsRequest()) // it may have the request that was freed
+	disk.gate.Unlock()
+	if at := produceTo(t, other, "t", batchOf(t, compress.None, 1)); at != 3 {
+		t.Errorf("the next batch is at %d", at)
+	}
+	ask[*kmsg.MetadataResponse](other, kmsg.NewPtrMetadataRequest())
+	if st := b.server.Stats(); b.Stats().Panics != 1 || st.Panics != 0 || st.LateAnswers != 0 {
+		t.Errorf("%d panics, %d on loops, %d late answers", b.Stats().Panics, st.Panics, st.LateAnswers)
+	}
+}

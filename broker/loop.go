@@ -128,7 +128,7 @@ func (l *loop) free(rq *request) {
 	rq.release()
 	rq.s, rq.conn, rq.api, rq.req, rq.job, rq.err = nil, nil, nil, nil, nil, nil
 	rq.answered, rq.held, rq.failed, rq.workAnswered = false, false, false, false
-	rq.resume, rq.out = nil, nil
+	rq.produce, rq.resume, rq.out = nil, nil, nil
 	rq.throttle = 0
 	rq.begun, rq.waiting = time.Time{}, time.Time{}
 	rq.clientID = ""

@@ -50,6 +50,8 @@ type request struct {
 	// held: the frame is needed beyond the answer; who holds it frees the
 	// request.
 	held bool
+	// produce is a Produce at work, for a panic to end.
+	produce *produce
 	// resume goes on with the request when its worker has ended; it reports
 	// whether the connection's next request may begin.
 	resume func() bool
@@ -80,6 +82,9 @@ func (t *workTask) RunOnLoop(*netloop.Loop) {
 	rq.working, rq.resume = false, nil
 	switch {
 	case rq.workAnswered && !rq.answered:
+		if rq.produce != nil { // it panicked, or the workers have ended
+			rq.produce.abandon()
+		}
 		rq.finish()
 	case resume != nil:
 		if !resume() {
@@ -211,6 +216,9 @@ func (rq *request) guard(f func()) {
 		if r := recover(); r != nil {
 			b.panicked("request "+name, r, debug.Stack())
 			if rq.s != nil && !rq.answered && !rq.working {
+				if rq.produce != nil {
+					rq.produce.abandon()
+				}
 				rq.fail(errPanicked)
 			}
 		}
