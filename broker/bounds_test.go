@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/auth"
+	"github.com/chronik-stream/chronik/cluster"
 	"github.com/chronik-stream/chronik/codec/compress"
 	"github.com/chronik-stream/chronik/logstore/vfs"
 	"github.com/chronik-stream/chronik/netloop"
@@ -116,5 +119,87 @@ func TestPanicWithAppends(t *testing.T) {
 	ask[*kmsg.MetadataResponse](other, kmsg.NewPtrMetadataRequest())
 	if st := b.server.Stats(); b.Stats().Panics != 1 || st.Panics != 0 || st.LateAnswers != 0 {
 		t.Errorf("%d panics, %d on loops, %d late answers", b.Stats().Panics, st.Panics, st.LateAnswers)
+	}
+}
+
+// overdue is the context of a client whose time is over as soon as its request has
+// been looked at.
+type overdue struct {
+	context.Context
+	seen bool
+}
+
+func (c *overdue) Err() error {
+	if !c.seen {
+		c.seen = true
+		return nil
+	}
+	return context.DeadlineExceeded
+}
+
+func (c *overdue) Done() <-chan struct{} {
+	over := make(chan struct{})
+	close(over)
+	return over
+}
+
+// TestTopicWaitsForDisk: a change of topics whose client does not wait any longer
+// is seen to its end: the metadata and the logs go together.
+func TestTopicWaitsForDisk(t *testing.T) {
+	b := run(t, nil)
+	parts := func() string {
+		open, known := b.topics.get("t"), b.cluster.Image().Topic("t")
+		if (open == nil) != (known == nil) {
+			return fmt.Sprintf("open: %v, in the metadata: %v", open != nil, known != nil)
+		}
+		if open == nil {
+			return "none"
+		}
+		return fmt.Sprint(len(*open.parts.Load()), known.Partitions)
+	}
+	for _, step := range []struct {
+		name, want string
+		f          func(context.Context) error
+	}{
+		{"create", "2 2", func(ctx context.Context) error {
+			return b.createTopics(ctx, []topicSpec{{name: "t", partitions: 2, replication: 1}})[0]
+		}},
+		{"grow", "3 3", func(ctx context.Context) error { return b.growTopic(ctx, "t", 3, false) }},
+		{"delete", "none", func(ctx context.Context) error { return b.deleteTopic(ctx, b.cluster.Image().Topic("t").ID) }},
+	} {
+		if err := step.f(&overdue{Context: context.Background()}); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := parts(); got != step.want {
+			t.Errorf("%s: %s partitions, want %s", step.name, got, step.want)
+		}
+	}
+}
+
+// TestConfigChangesMeanwhile: a configuration that changes while a topic's logs are
+// opened reaches them.
+func TestConfigChangesMeanwhile(t *testing.T) {
+	disk := vfs.NewMem()
+	b := run(t, func(o *Options) { o.FS, o.DataDirs = disk, []string{"/data"} })
+	w := dial(t, b)
+	res := cluster.Resource{Type: cluster.ResourceTopic, Name: "t"}
+	change := func(ms string) {
+		if out := alterOne(w, res, "retention.ms", &ms); out.ErrorCode != errNone {
+			t.Errorf("retention.ms=%s: code %d", ms, out.ErrorCode)
+		}
+	}
+	disk.Inject(vfs.Fault{Op: vfs.OpMkdir, Path: "t-0", Hook: func() { change("1111") }})
+	disk.Inject(vfs.Fault{Op: vfs.OpMkdir, Path: "t-1", Hook: func() { change("2222") }})
+	if err := b.createTopics(context.Background(), []topicSpec{{name: "t", partitions: 1, replication: 1}})[0]; err != nil {
+		t.Fatal(err)
+	}
+	if ms := b.Log("t", 0).Config().RetentionMs; ms != 1111 {
+		t.Errorf("retention.ms of a topic that was being made is %d", ms)
+	}
+	if err := b.growTopic(context.Background(), "t", 2, false); err != nil {
+		t.Fatal(err)
+	}
+	if ms := b.Log("t", 1).Config().RetentionMs; ms != 2222 {
+		t.Errorf("retention.ms of a partition that was being made is %d", ms)
 	}
 }

@@ -58,6 +58,9 @@ type Broker struct {
 	// topicMu makes changes of topics one at a time: each is a change of the
 	// metadata and then of the logs, and the two must not interleave.
 	topicMu sync.Mutex
+	// configMu has a topic's configuration read and handed to its logs in one
+	// step, so that of two changes at a time the later one stays. No I/O under it.
+	configMu sync.Mutex
 }
 
 // Start recovers the data directories, binds the listeners and serves. When it

@@ -147,6 +147,16 @@ func (b *Broker) openLogs(t *topic, ct *cluster.Topic, from int32, open func(log
 	return parts, err
 }
 
+// publish lets clients find a topic's partitions, whose logs were opened with the
+// configuration as it was at version since: a change that came meanwhile did not
+// find them.
+func (b *Broker) publish(t *topic, parts []*partition, since int64) {
+	b.topics.put(t, parts)
+	if b.cluster.Image().ConfigsVersion != since {
+		b.reconfigure(t)
+	}
+}
+
 // newTopic is a topic without partitions, not published.
 func newTopic(ct *cluster.Topic) *topic {
 	return &topic{name: ct.Name, id: ct.ID, internal: ct.Internal}
@@ -154,6 +164,8 @@ func newTopic(ct *cluster.Topic) *topic {
 
 // reconfigure reads a topic's configuration again, after it changed.
 func (b *Broker) reconfigure(t *topic) {
+	b.configMu.Lock()
+	defer b.configMu.Unlock()
 	config := b.cluster.LogConfig(t.name)
 	b.readTopic(t, config)
 	for _, p := range *t.parts.Load() {

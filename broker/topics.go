@@ -17,6 +17,10 @@ import (
 // right by the next start: a topic without logs gets them, logs without a
 // topic are moved away.
 
+// Such a change is seen to its end: once the metadata may have it, the wait for
+// the disk is not cut short by the client's time, or nobody would know whether
+// logs are to follow. A request whose time is over before changes nothing.
+
 // topicSpec is a topic to be made.
 type topicSpec struct {
 	name        string
@@ -66,8 +70,14 @@ func (b *Broker) createTopics(ctx context.Context, specs []topicSpec) []error {
 	defer b.topicMu.Unlock()
 	old := b.cluster.Image()
 	errs := make([]error, len(specs))
+	if err := ctx.Err(); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
 	var made []int
-	err := b.cluster.Commit(ctx, func(image *cluster.Image) ([]cluster.Record, error) {
+	err := b.cluster.Commit(context.WithoutCancel(ctx), func(image *cluster.Image) ([]cluster.Record, error) {
 		var records []cluster.Record
 		for i := range specs {
 			s := &specs[i]
@@ -92,7 +102,7 @@ func (b *Broker) createTopics(ctx context.Context, specs []topicSpec) []error {
 			continue
 		}
 		if ct := image.Topic(specs[i].name); ct != nil {
-			errs[i] = b.openNew(ctx, ct)
+			errs[i] = b.openNew(ct)
 		}
 	}
 	b.topicsChanged(old)
@@ -101,15 +111,15 @@ func (b *Broker) createTopics(ctx context.Context, specs []topicSpec) []error {
 
 // openNew creates the logs of a topic that was just made; a topic whose logs
 // cannot be created is taken back.
-func (b *Broker) openNew(ctx context.Context, ct *cluster.Topic) error {
-	t := newTopic(ct)
+func (b *Broker) openNew(ct *cluster.Topic) error {
+	t, configs := newTopic(ct), b.cluster.Image().ConfigsVersion
 	parts, err := b.openLogs(t, ct, 0, b.store.CreateLog)
 	if err == nil {
-		b.topics.put(t, parts)
+		b.publish(t, parts, configs)
 		b.logger.Info("topic created", "topic", ct.Name, "partitions", ct.Partitions, "id", cluster.TopicIDString(ct.ID))
 		return nil
 	}
-	undo := b.cluster.Commit(ctx, func(*cluster.Image) ([]cluster.Record, error) {
+	undo := b.cluster.Commit(context.Background(), func(*cluster.Image) ([]cluster.Record, error) {
 		return []cluster.Record{cluster.TopicRemovedRecord{ID: ct.ID}}, nil
 	})
 	return errors.Join(fmt.Errorf("broker: create the logs of topic %s: %w", ct.Name, err), undo, b.deleteLogs(parts))
@@ -141,7 +151,10 @@ func (b *Broker) deleteTopic(ctx context.Context, id logstore.TopicID) error {
 	b.topicMu.Lock()
 	defer b.topicMu.Unlock()
 	defer b.topicsChanged(b.cluster.Image())
-	err := b.cluster.Commit(ctx, func(image *cluster.Image) ([]cluster.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := b.cluster.Commit(context.WithoutCancel(ctx), func(image *cluster.Image) ([]cluster.Record, error) {
 		if image.TopicByID(id) == nil {
 			return nil, refuse(errUnknownTopicID, "The topic does not exist any more.")
 		}
@@ -167,7 +180,10 @@ func (b *Broker) growTopic(ctx context.Context, name string, count int32, valida
 	b.topicMu.Lock()
 	defer b.topicMu.Unlock()
 	defer b.topicsChanged(b.cluster.Image())
-	err := b.cluster.Commit(ctx, func(image *cluster.Image) ([]cluster.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := b.cluster.Commit(context.WithoutCancel(ctx), func(image *cluster.Image) ([]cluster.Record, error) {
 		ct := image.Topic(name)
 		switch {
 		case ct == nil:
@@ -194,7 +210,7 @@ func (b *Broker) growTopic(ctx context.Context, name string, count int32, valida
 	if t == nil {
 		return refuse(errUnknownTopicOrPartition, "The topic was deleted meanwhile.")
 	}
-	old := *t.parts.Load()
+	old, configs := *t.parts.Load(), b.cluster.Image().ConfigsVersion
 	more, err := b.openLogs(t, ct, int32(len(old)), b.store.CreateLog)
 	// What could be opened serves, as far as there is no gap; the next start opens
 	// the rest.
@@ -202,7 +218,7 @@ func (b *Broker) growTopic(ctx context.Context, name string, count int32, valida
 	if n := slices.Index(more, nil); n >= 0 {
 		more, behind = more[:n], more[n:]
 	}
-	b.topics.put(t, append(slices.Clone(old), more...))
+	b.publish(t, append(slices.Clone(old), more...), configs)
 	if err != nil {
 		return errors.Join(fmt.Errorf("broker: create the logs of topic %s: %w", name, err), b.deleteLogs(behind))
 	}
