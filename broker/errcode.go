@@ -52,9 +52,10 @@ const (
 	errConcurrentTransactions     errCode = 51
 	errTransactionCoordFenced     errCode = 52
 	errTransactionalAuthorization errCode = 53
+	errSecurityDisabled           errCode = 54
 	errOperationNotAttempted      errCode = 55
 	errStorage                    errCode = 56
-	errSecurityDisabled           errCode = 54
+	errLogDirNotFound             errCode = 57
 	errSaslAuthenticationFailed   errCode = 58
 	errTokenAuthorization         errCode = 65
 	errFetchSessionNotFound       errCode = 70
@@ -63,26 +64,25 @@ const (
 	errFencedLeaderEpoch          errCode = 74
 	errUnknownLeaderEpoch         errCode = 75
 	errUnsupportedCompression     errCode = 76
+	errElectionNotNeeded          errCode = 84
+	errNoReassignment             errCode = 85
 	errInvalidRecord              errCode = 87
 	errThrottlingQuotaExceeded    errCode = 89
 	errProducerFenced             errCode = 90
 	errResourceNotFound           errCode = 91
 	errDuplicateResource          errCode = 92
+	errInvalidUpdateVersion       errCode = 95
 	errUnknownTopicID             errCode = 100
+	errBrokerIDNotRegistered      errCode = 102
 	errInconsistentTopicID        errCode = 103
+	errInconsistentClusterID      errCode = 104
 	errFetchSessionTopicID        errCode = 106
 	errMismatchedEndpoint         errCode = 114
-	errLogDirNotFound             errCode = 57
-	errElectionNotNeeded          errCode = 84
-	errNoReassignment             errCode = 85
-	errInvalidUpdateVersion       errCode = 95
-	errBrokerIDNotRegistered      errCode = 102
-	errInconsistentClusterID      errCode = 104
+	errUnsupportedEndpoint        errCode = 115
 	errUnknownSubscriptionID      errCode = 117
 	errTelemetryTooLarge          errCode = 118
 	errTransactionAbortable       errCode = 120
 	errInvalidRegularExpression   errCode = 128
-	errUnsupportedEndpoint        errCode = 115
 )
 
 // logCodes maps what a log answers to Kafka's codes; the first match counts.

@@ -16,7 +16,7 @@ const (
 	entityIP       = "ip"
 )
 
-// part is the part of an entity of the type, or nil.
+// entityPart is the part of an entity of the type, or nil.
 func entityPart(e *cluster.QuotaEntity, kind string) *cluster.QuotaPart {
 	switch kind {
 	case entityUser:

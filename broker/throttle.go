@@ -22,8 +22,9 @@ type throttle struct {
 	client *auth.ClientQuotas // mu
 }
 
-// quotas gives the connection's quotas, locked; unlock t.mu after use.
-func (s *session) lockQuotas(t *throttle, clientID string) *auth.ClientQuotas {
+// lockQuotas gives the connection's quotas, locked; unlock s.throttle.mu after use.
+func (s *session) lockQuotas(clientID string) *auth.ClientQuotas {
+	t := &s.throttle
 	t.mu.Lock()
 	user := s.principal.Name
 	if t.client == nil {
@@ -51,7 +52,7 @@ func (rq *request) chargeProduce() {
 	if !rq.limited(auth.QuotaProduce) {
 		return
 	}
-	c := rq.s.lockQuotas(&rq.s.throttle, rq.clientID)
+	c := rq.s.lockQuotas(rq.clientID)
 	rq.delay(c.Produce(int64(rq.size), time.Now()))
 	rq.s.throttle.mu.Unlock()
 }
@@ -62,7 +63,7 @@ func (rq *request) chargeFetch(bytes int64) bool {
 	if bytes == 0 || !rq.limited(auth.QuotaFetch) {
 		return true
 	}
-	c, now := rq.s.lockQuotas(&rq.s.throttle, rq.clientID), time.Now()
+	c, now := rq.s.lockQuotas(rq.clientID), time.Now()
 	defer rq.s.throttle.mu.Unlock()
 	wait := c.Fetch(bytes, now)
 	if wait <= 0 {
@@ -78,7 +79,7 @@ func (rq *request) mostFetch(bytes int64) int64 {
 	if !rq.limited(auth.QuotaFetch) {
 		return bytes
 	}
-	c := rq.s.lockQuotas(&rq.s.throttle, rq.clientID)
+	c := rq.s.lockQuotas(rq.clientID)
 	defer rq.s.throttle.mu.Unlock()
 	if most := c.MaxFetch(time.Now()); most >= 0 {
 		return min(bytes, most)
@@ -88,7 +89,7 @@ func (rq *request) mostFetch(bytes int64) int64 {
 
 // chargeTime takes note of the time that a handler has run.
 func (s *session) chargeTime(clientID string, took time.Duration) time.Duration {
-	c := s.lockQuotas(&s.throttle, clientID)
+	c := s.lockQuotas(clientID)
 	defer s.throttle.mu.Unlock()
 	return c.Request(took, time.Now())
 }
@@ -102,7 +103,7 @@ func (rq *request) mutate(n int, strict bool) error {
 	if n <= 0 || !rq.limited(auth.QuotaMutation) {
 		return nil
 	}
-	c := rq.s.lockQuotas(&rq.s.throttle, rq.clientID)
+	c := rq.s.lockQuotas(rq.clientID)
 	allowed, wait := c.Mutate(n, strict, time.Now())
 	rq.s.throttle.mu.Unlock()
 	rq.delay(wait)
