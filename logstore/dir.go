@@ -86,7 +86,7 @@ func openDir(s *Store, path string) (d *dir, err error) {
 		return nil, fmt.Errorf("data directory %s is in use by another process: %w", path, err)
 	}
 	if err := d.read(); err != nil {
-		return nil, errors.Join(err, d.unlock.Unlock())
+		return nil, errors.Join(err, d.letGo())
 	}
 	return d, nil
 }

@@ -159,13 +159,16 @@ func (s *Store) abandon() error {
 	return errors.Join(errs...)
 }
 
-// letGo closes the journal and gives the lock up. A directory that never opened
-// has neither.
-func (d *dir) letGo() error {
-	if d.journal == nil {
-		return nil
+// letGo closes the journal and gives the lock up. A directory that did not open
+// has neither, or the lock only.
+func (d *dir) letGo() (err error) {
+	if d.journal != nil {
+		err = d.journal.close()
 	}
-	return errors.Join(d.journal.close(), d.unlock.Unlock())
+	if d.unlock != nil {
+		err = errors.Join(err, d.unlock.Unlock())
+	}
+	return err
 }
 
 // isDiskError tells what the disk said from what is wrong with a directory: a

@@ -155,6 +155,39 @@ func TestSecondOpenIsRefused(t *testing.T) {
 	})
 }
 
+// TestFailedOpenKeepsNothing: an Open that the disk fails, at whatever step,
+// leaves no descriptor and no lock.
+func TestFailedOpenKeepsNothing(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		failed := 0
+		for steps := 0; ; steps++ {
+			disk := vfs.NewMem()
+			o := rigOptions(disk)
+			if known {
+				mustRig(t, o).ready().close()
+			}
+			remove := disk.Inject(vfs.Fault{Op: vfs.OpChanges | vfs.OpOpen | vfs.OpReadDir | vfs.OpRead, Skip: steps, Err: syscall.EIO})
+			r, err := openRig(t, o)
+			struck := remove() > 0
+			if err == nil {
+				r.abandon() // it struck nothing, or what goes on behind Open
+			} else {
+				failed++
+			}
+			if names, _ := disk.OpenFiles(); len(names) > 0 {
+				t.Errorf("after %v: %v are open", err, names)
+			}
+			mustRig(t, o).ready().close()
+			if !struck {
+				break
+			}
+		}
+		if failed < 8 {
+			t.Errorf("known %v: the disk failed %d steps of Open", known, failed)
+		}
+	}
+}
+
 func TestNewerFormatIsRefused(t *testing.T) {
 	o := rigOptions(vfs.NewMem())
 	mustRig(t, o).ready().close()
