@@ -147,6 +147,7 @@ func (b *Broker) start() error {
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
+	b.store.SetIdentity(b.cluster.Image().ClusterID, o.NodeID)
 	if err := b.recover(); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -216,24 +217,26 @@ func (s *Store) Logs() []*Log {
 	return out
 }
 
-// SetIdentity writes Kafka's meta.properties into each data directory, so that
-// Kafka's tools know whose it is. Waits.
-func (s *Store) SetIdentity(clusterID string, nodeID int32) error {
+// SetIdentity writes meta.properties into each data directory that lacks it,
+// without which Kafka does not take a directory over. Waits.
+func (s *Store) SetIdentity(clusterID string, nodeID int32) {
 	for _, d := range s.dirs {
 		if d.offline.Load() {
 			continue
 		}
-		text := fmt.Sprintf("version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", clusterID, nodeID, TopicID(d.id))
-		name := filepath.Join(d.logs, fileMetaProperties)
-		if old, err := readFile(s.fs, name, 1<<16); err == nil && string(old) == text {
-			continue
-		}
-		if err := atomicWrite(s.fs, name, []byte(text)); err != nil {
-			d.fail(err)
-			return fmt.Errorf("write %s: %w", fileMetaProperties, err)
+		if err := d.setIdentity(clusterID, nodeID); err != nil && !errors.Is(d.ioError(err), ErrOffline) {
+			s.logger.Warn("a data directory has no "+fileMetaProperties+"; Kafka would not take it over, and the next start writes it", "dir", d.path, "err", err)
 		}
 	}
-	return nil
+}
+
+func (d *dir) setIdentity(clusterID string, nodeID int32) error {
+	name := filepath.Join(d.logs, fileMetaProperties)
+	if _, err := d.store.fs.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	text := fmt.Sprintf("version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", clusterID, nodeID, TopicID(d.id))
+	return atomicWrite(d.store.fs, name, []byte(text))
 }
 
 // Ready ends recovery. known tells whether the metadata has a topic id; other

@@ -188,6 +188,33 @@ func TestFailedOpenKeepsNothing(t *testing.T) {
 	}
 }
 
+// TestSetIdentity: meta.properties is written where there is none; a full disk
+// is no reason to lose the directory.
+func TestSetIdentity(t *testing.T) {
+	disk := vfs.NewMem()
+	r := mustRig(t, rigOptions(disk)).ready()
+	defer r.close()
+	name := filepath.Join("/data/logs", fileMetaProperties)
+	text := func() string {
+		b, err := readFile(disk, name, 1<<12)
+		if err != nil && !isMissing(err) {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	disk.Inject(vfs.Fault{Op: vfs.OpCreate, Path: fileMetaProperties + ".tmp", Err: syscall.ENOSPC})
+	r.s.SetIdentity("first", 3)
+	if !r.s.Dirs()[0].Online || text() != "" {
+		t.Errorf("on a full disk: %+v, %q", r.s.Dirs()[0], text())
+	}
+	for _, cluster := range []string{"first", "second"} {
+		r.s.SetIdentity(cluster, 3)
+		if want := fmt.Sprintf("version=1\ncluster.id=first\nnode.id=3\ndirectory.id=%s\n", TopicID(r.s.dirs[0].id)); text() != want {
+			t.Errorf("%q, want %q", text(), want)
+		}
+	}
+}
+
 func TestNewerFormatIsRefused(t *testing.T) {
 	o := rigOptions(vfs.NewMem())
 	mustRig(t, o).ready().close()
