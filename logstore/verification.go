@@ -1,5 +1,11 @@
 package logstore
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
 // A transactional batch that opens its producer's transaction in a partition
 // must be known to the transaction coordinator, or nobody would ever end what
 // it opens. The caller asks the coordinator, and between its answer and the
@@ -51,7 +57,7 @@ func (l *Log) Guard(producerID int64, epoch int16, sequence int32, now int64) (g
 		if l.prod.verifying == nil {
 			l.prod.verifying = map[int64]*verification{}
 		}
-		l.prod.dropVerification(l.store.opt.MaxProducers)
+		l.prod.dropVerifications(l.store.opt.MaxProducers)
 		l.prod.guards++
 		v = &verification{guard: l.prod.guards, timestamp: now, epoch: epoch, lowest: sequence}
 		l.prod.verifying[producerID] = v
@@ -63,19 +69,18 @@ func (l *Log) Guard(producerID int64, epoch int16, sequence int32, now int64) (g
 	return v.guard, false, nil
 }
 
-// dropVerification makes room: at the bound the oldest goes, and its append
-// will be refused.
-func (p *producers) dropVerification(most int) {
+// dropVerifications makes room: at the bound the oldest sixteenth goes, as in
+// room, so that the search is not made for each; their appends will be refused.
+func (p *producers) dropVerifications(most int) {
 	if len(p.verifying) < most {
 		return
 	}
-	oldest, at := int64(-1), int64(0)
-	for id, v := range p.verifying {
-		if oldest < 0 || v.timestamp < at {
-			oldest, at = id, v.timestamp
-		}
+	ids := slices.SortedFunc(maps.Keys(p.verifying), func(a, b int64) int {
+		return cmp.Or(cmp.Compare(p.verifying[a].timestamp, p.verifying[b].timestamp), cmp.Compare(a, b))
+	})
+	for _, id := range ids[:max(1, len(ids)/16)] {
+		delete(p.verifying, id)
 	}
-	delete(p.verifying, oldest)
 }
 
 func (p *producers) inTransaction(id int64, epoch int16) bool {
