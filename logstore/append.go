@@ -242,8 +242,6 @@ func (l *Log) mode(cfg *LogConfig) Durability {
 		return Commit
 	case cfg.FlushMessages == 1<<63-1 && cfg.FlushMs == 1<<63-1:
 		return o.Durability
-	case o.Durability == Commit && !o.AllowWeakerTopics:
-		return Commit
 	}
 	return Interval
 }

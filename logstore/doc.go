@@ -105,7 +105,7 @@
 //	keeper.go          a directory's slow work; ballast.go: room on a full disk
 //	log.go             Log: state, lazy load, log start
 //	append.go          Append; validate.go: what is checked without the lock;
-//	                   invariants_on.go: readers let in between its moves
+//	                   invariants_on.go, invariants_off.go: readers let in between its moves
 //	roll.go            when a segment is closed
 //	window.go          mapped windows for hot logs
 //	producer.go        idempotence and transactions; snapshot.go: .snapshot

@@ -12,9 +12,7 @@ import (
 
 // Log is one partition's log. All methods are for any goroutine.
 //
-// Lock order: Log.mu, then Segment.fmu or imu, then the leaves (watermarks,
-// epochCache, committer.mu, dir.mu, fileCache.mu). The committer takes leaves
-// and fmu only.
+// The package comment has the order of locks.
 type Log struct {
 	// Attachment is broker's own pointer, set once before the log is published.
 	Attachment any

@@ -128,7 +128,8 @@ func (l *Log) readSegment(s *Slice, seg *Segment, r *Read, limit, from place, ve
 		}
 	}
 	if stop == start { // nothing fits
-		return true, l.nothing(s, seg)
+		seg.unpin()
+		return true, nil
 	}
 	s.Seg, s.Off, s.Len, s.NextOffset = seg, start, stop-start, next
 	s.Hot = !seg.rolled.Load() && seg.size.Load()-start <= hotBytes
@@ -141,13 +142,6 @@ func (l *Log) readSegment(s *Slice, seg *Segment, r *Read, limit, from place, ve
 		*c = Cursor{offset: next, pos: stop, base: seg.base, version: version}
 	}
 	return true, nil
-}
-
-// nothing gives the pin back of a read that found its batch too large.
-func (l *Log) nothing(s *Slice, seg *Segment) error {
-	seg.unpin()
-	s.Seg = nil
-	return nil
 }
 
 // locate finds the batch that holds r.Offset, or the next one.

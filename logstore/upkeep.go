@@ -37,8 +37,7 @@ type UpkeepOptions struct {
 	ScrubRate int64
 	// ScrubEvery is the pause after a whole pass. Default 7 days.
 	ScrubEvery time.Duration
-	// OnDamage is told of damage that the scrub or compaction found; the slice
-	// of work goes on meanwhile, so it must not wait.
+	// OnDamage is told of damage that the scrub found, on its goroutine.
 	OnDamage func(Damage)
 }
 
