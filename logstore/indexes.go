@@ -21,6 +21,9 @@ var errReplaced = errors.New("the segment was replaced")
 
 func (s *Segment) loadTimes() error {
 	err := s.times.load(s.log.store.fs, s.path(), timeFormat)
+	if err == nil && len(s.times.mem) == 0 && s.rolled.Load() && s.size.Load() > 0 && !s.timeless {
+		err = errBadIndex // a roll leaves an entry: the file is gone
+	}
 	return s.orRebuild(err)
 }
 
@@ -61,6 +64,7 @@ func (s *Segment) rebuildIndexes(interval int32) error {
 		shadow.addTime()
 	}
 	s.offsets, s.times = shadow.offsets, shadow.times
+	s.timeless = len(s.times.mem) == 0
 	if err := s.txns.load(s.log.store.fs, s.path(), txnFormat); err != nil {
 		if !errors.Is(err, errBadIndex) {
 			return err

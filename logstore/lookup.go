@@ -20,11 +20,26 @@ const maxLookupInflate = 256 << 20
 // ok is false when there is none. limit is the first offset not to look at
 // (high watermark or last stable offset). May read cold pages: not on a loop.
 func (l *Log) OffsetForTime(ts, limit int64) (o TimeOffset, ok bool, err error) {
-	if err := l.admit(); err != nil {
-		return o, false, err
+	err = l.lookUp(func() error {
+		o, ok, err = l.offsetForTime(ts, limit)
+		return err
+	})
+	return o, ok, err
+}
+
+// lookUp runs a search of the segments, and again when it failed while retention
+// or compaction took some of them away.
+func (l *Log) lookUp(search func() error) error {
+	for {
+		if err := l.admit(); err != nil {
+			return err
+		}
+		version := l.version.Load()
+		err := search()
+		if !errors.Is(err, errReplaced) && (err == nil || l.version.Load() == version) {
+			return l.readFault(err)
+		}
 	}
-	o, ok, err = l.offsetForTime(ts, limit)
-	return o, ok, l.readFault(err)
 }
 
 func (l *Log) offsetForTime(ts, limit int64) (o TimeOffset, ok bool, err error) {
@@ -172,11 +187,11 @@ func (s *Segment) findInBatch(pos, ts, start, limit int64) (o TimeOffset, ok boo
 // MaxTimestamp is the record with the largest timestamp (ListOffsets -3), at
 // the earliest offset that has it. May read cold pages: not on a loop.
 func (l *Log) MaxTimestamp() (o TimeOffset, ok bool, err error) {
-	if err := l.admit(); err != nil {
-		return o, false, err
-	}
-	o, ok, err = l.maxTimestamp()
-	return o, ok, l.readFault(err)
+	err = l.lookUp(func() error {
+		o, ok, err = l.maxTimestamp()
+		return err
+	})
+	return o, ok, err
 }
 
 func (l *Log) maxTimestamp() (o TimeOffset, ok bool, err error) {

@@ -1,6 +1,7 @@
 package logstore
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -261,4 +262,106 @@ func heap() int64 {
 	}
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// TestLookupMeetsRetention: segments that go while a lookup walks them are passed
+// over, and so are those that compaction replaces.
+func TestLookupMeetsRetention(t *testing.T) {
+	disk := vfs.NewMem()
+	o := rigOptions(disk)
+	spec := fewSegments(t, o)
+	for name, take := range map[string]func(r *rig, l *Log, segs []*Segment) (want int64){
+		"retention": func(r *rig, l *Log, segs []*Segment) int64 {
+			to := segs[3].base
+			if _, err := l.DeleteRecords(to); err != nil {
+				t.Error(err)
+			}
+			if err := errors.Join(r.s.Checkpoint(), l.dropBelowStart(to)); err != nil {
+				t.Error(err)
+			}
+			return to
+		},
+		"compaction": func(r *rig, l *Log, segs []*Segment) int64 {
+			old := segs[1]
+			old.imu.Lock()
+			old.replaced = true
+			old.imu.Unlock()
+			fresh := newSegment(l, old.base)
+			fresh.size.Store(old.size.Load())
+			fresh.next.Store(old.next.Load())
+			fresh.rolled.Store(true)
+			next := append([]*Segment{segs[0], fresh}, segs[2:]...)
+			l.mu.Lock()
+			l.segs.Store(&next)
+			l.version.Add(1)
+			l.mu.Unlock()
+			return old.base
+		},
+	} {
+		disk := disk.Kill()
+		o.FS = disk
+		r := mustRig(t, o)
+		l := r.open(spec)
+		r.ready()
+		if err := l.ensure(); err != nil {
+			t.Fatal(err)
+		}
+		segs, want := *l.segs.Load(), int64(-1)
+		remove := disk.Inject(vfs.Fault{Op: vfs.OpOpen, Path: segmentName(segs[0].base, suffixTime), Hook: func() { want = take(r, l, segs) }})
+		found, ok, err := l.OffsetForTime(testNow+segs[1].base, math.MaxInt64)
+		if remove() != 1 {
+			t.Errorf("%s: nothing happened meanwhile", name)
+		}
+		if err != nil || !ok || found.Offset != want {
+			t.Errorf("%s: offset %d, %v, want %d: %v", name, found.Offset, ok, want, err)
+		}
+		r.close()
+	}
+}
+
+// fewSegments is a stopped store with a log of 20 records, one for each
+// millisecond, in five segments at least.
+func fewSegments(t *testing.T, o Options) LogSpec {
+	t.Helper()
+	spec := specOf("t", 0)
+	spec.Config.SegmentBytes = 300
+	r := mustRig(t, o)
+	l := r.open(spec)
+	r.ready()
+	for i := range int64(20) {
+		if _, err := r.append(l, Append{Batches: makeBatch("x", 1, nobody, testNow+i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(*l.segs.Load()); n < 5 {
+		t.Fatalf("%d segments", n)
+	}
+	r.close()
+	return spec
+}
+
+// TestLostTimeIndex: closed segments whose time index somebody removed are looked
+// through, not passed over.
+func TestLostTimeIndex(t *testing.T) {
+	disk := vfs.NewMem()
+	o := rigOptions(disk)
+	spec := fewSegments(t, o)
+	r := mustRig(t, o)
+	l := r.open(spec)
+	r.ready()
+	if err := l.ensure(); err != nil {
+		t.Fatal(err)
+	}
+	segs := *l.segs.Load()
+	for _, s := range segs[:len(segs)-1] {
+		if err := disk.Remove(s.path() + suffixTime); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range int64(20) {
+		if found, ok, err := l.OffsetForTime(testNow+i, math.MaxInt64); err != nil || !ok || found.Offset != i {
+			t.Errorf("the record of time %d: offset %d, %v, %v", i, found.Offset, ok, err)
+		}
+	}
+	r.close()
 }

@@ -56,6 +56,8 @@ type Segment struct {
 	offsets entryFile[offsetEntry] // imu
 	times   entryFile[timeEntry]   // imu
 	txns    entryFile[txnEntry]    // imu
+	// timeless: rebuilt, and no record has a timestamp. imu.
+	timeless bool
 	// replaced: compaction put another file under the segment's name, so its
 	// indexes cannot be loaded any more. imu.
 	replaced bool
