@@ -218,6 +218,7 @@ const mutationHeap = 64 << 20
 // TestMutations sends seeded damage of every version of every API: the broker
 // stays up, nothing panics, others are answered meanwhile, and memory is bounded.
 func TestMutations(t *testing.T) {
+	runtime.GC() // what the tests before this one left
 	b := conforming(t)
 	other := dial(t, b)
 	n, most := mutations(), uint64(0)
