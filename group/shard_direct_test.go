@@ -85,24 +85,43 @@ func (c *counter) addHere(n int64, lead func(), done func(error)) error {
 	}, done, lead)
 }
 
+// answerWithin is longer than any answer takes on a loaded machine.
+const answerWithin = 10 * time.Second
+
+var errNoAnswer = errors.New("no answer came: nobody was told to commit what was appended")
+
+// answered waits for an operation's answer, which never comes when DoHere has told
+// nobody to lead.
+func answered(from <-chan error) error {
+	select {
+	case err := <-from:
+		return err
+	case <-time.After(answerWithin):
+		return errNoAnswer
+	}
+}
+
 // TestShardHere: an idle shard runs an operation on its caller's goroutine; the
 // answer comes from the commit and not before it.
 func TestShardHere(t *testing.T) {
 	fs := vfs.NewMem()
 	_, c, l := openHere(t, fs)
-	var answered, early atomic.Bool
+	var told, early atomic.Bool
 	sum, led := int64(0), false
-	for !led { // once the goroutine sleeps
+	for began := time.Now(); !led; { // once the goroutine sleeps
+		if time.Since(began) > answerWithin {
+			t.Fatal("no operation has run on its caller's goroutine, or none of those told it to lead")
+		}
 		sum += 5
-		answered.Store(false)
-		fs.Inject(vfs.Fault{Op: vfs.OpSync, Hook: func() { early.Store(answered.Load()) }})
+		told.Store(false)
+		fs.Inject(vfs.Fault{Op: vfs.OpSync, Hook: func() { early.Store(told.Load()) }})
 		done := make(chan error, 1)
 		ran := false
 		err := c.shard.DoHere(func(time.Time) error {
 			ran = true
 			c.sum += 5
 			c.shard.Out.Write([]byte("k"), number(5))
-			c.shard.Out.Answer(func(err error) { answered.Store(true); done <- err })
+			c.shard.Out.Answer(func(err error) { told.Store(true); done <- err })
 			return nil
 		}, nil, func() { led = true })
 		if led && !ran { // the race detector sees it when it runs elsewhere
@@ -112,7 +131,7 @@ func TestShardHere(t *testing.T) {
 			l.lead()
 		}
 		if err == nil {
-			err = <-done
+			err = answered(done)
 		}
 		if err != nil || early.Load() {
 			t.Fatalf("answered %v, before the sync %v", err, early.Load())
@@ -164,7 +183,7 @@ func TestShardHereKeepsOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(hold)
-	if err := <-done; err != nil || len(order) != 3 || order[2] != "here" || l.leads.Load() != 0 {
+	if err := answered(done); err != nil || len(order) != 3 || order[2] != "here" || l.leads.Load() != 0 {
 		t.Fatalf("%v, order %v, led %d times", err, order, l.leads.Load())
 	}
 
@@ -188,7 +207,7 @@ func TestShardHereKeepsOrder(t *testing.T) {
 	default:
 	}
 	close(release)
-	if err := <-done; err != nil {
+	if err := answered(done); err != nil {
 		t.Fatal(err)
 	}
 	if v := <-read; v != 11 {
@@ -216,17 +235,18 @@ func TestShardHereAndThere(t *testing.T) {
 		for worker := range 8 {
 			wg.Go(func() {
 				for i := range 100 {
+					var err error
 					if (worker+i)%3 == 0 {
-						if err := c.add(1); err != nil {
-							t.Error(err)
+						err = c.add(1)
+					} else {
+						done := make(chan error, 1)
+						if err = c.addHere(1, l.lead, func(err error) { done <- err }); err == nil {
+							err = answered(done)
 						}
-						continue
 					}
-					done := make(chan error, 1)
-					if err := c.addHere(1, l.lead, func(err error) { done <- err }); err != nil {
+					if err != nil {
 						t.Error(err)
-					} else if err := <-done; err != nil {
-						t.Error(err)
+						return
 					}
 				}
 			})
@@ -270,7 +290,7 @@ func TestShardHerePanics(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := <-told; !errors.Is(err, ErrUnavailable) {
+			if err := answered(told); !errors.Is(err, ErrUnavailable) {
 				t.Fatalf("told %v", err)
 			}
 			if where == "answer" {
@@ -298,7 +318,7 @@ func TestShardHereLosesItsLog(t *testing.T) {
 			if err := c.addHere(6, l.lead, func(err error) { told <- err }); err != nil {
 				t.Fatal(err)
 			}
-			if err := <-told; !errors.Is(err, ErrUnavailable) {
+			if err := answered(told); !errors.Is(err, ErrUnavailable) {
 				t.Fatalf("told %v", err)
 			}
 		})
@@ -319,7 +339,7 @@ func TestShardHereTriesAgain(t *testing.T) {
 	}, nil, l.lead); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-told; err != nil || runs != 3 {
+	if err := answered(told); err != nil || runs != 3 {
 		t.Fatalf("%d runs, %v", runs, err)
 	}
 }

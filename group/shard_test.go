@@ -140,7 +140,7 @@ func (c *counter) post(op func(now time.Time, done func(error)) error) error {
 		if err != nil {
 			return err
 		}
-		return <-done
+		return answered(done)
 	}
 }
 
