@@ -247,6 +247,9 @@ func (p *produce) one(in codec.ProducePartition) walked {
 		}
 		return how
 	}
+	if p.rq.version < firstBatchVersion && cutOff(in.Records) {
+		return walkDone // no whole batch is no error there
+	}
 	records, code, why := checkRecords(in.Records, p.rq.version)
 	if code != errNone {
 		part.refuse(code, why)

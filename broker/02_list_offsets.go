@@ -14,7 +14,9 @@ import (
 // local offset (v8+; the log start, without tiered storage), -5 the last
 // tiered offset (v9+; none), -6 the earliest offset that waits for upload
 // (v11+; none). v0 lists offsets at segment boundaries, which is answered with
-// the one offset that matters.
+// the one offset that matters; for a time that no record has reached that is the
+// end (UnifiedLog.legacyFetchOffsetsBefore of 3.9), where later versions find
+// nothing: clients of v0 take an empty list for an error.
 var listOffsetsAPI = api{
 	key: keyListOffsets, name: "ListOffsets", min: 0, max: 11, advertised: 0,
 	resource: auth.ResTopic, operation: auth.OpDescribe, place: onLoop, decode: true, handle: decoded(handleListOffsets),
@@ -129,6 +131,9 @@ func (rq *request) listOffset(p *partition, q *kmsg.ListOffsetsRequestTopicParti
 		out.ErrorCode, out.Offset, out.Timestamp, out.LeaderEpoch = codeOf(err), -1, -1, -1
 	}
 	if rq.version == 0 && out.ErrorCode == errNone {
+		if out.Offset < 0 {
+			out.Offset = limit
+		}
 		out.OldStyleOffsets = oldStyle(q, out.Offset, o)
 	}
 }
@@ -155,12 +160,9 @@ func found(out *kmsg.ListOffsetsResponseTopicPartition, limit int64) func(logsto
 
 // oldStyle is v0's list of offsets, newest first.
 func oldStyle(q *kmsg.ListOffsetsRequestTopicPartition, offset int64, o logstore.Offsets) []int64 {
-	list := []int64{}
-	if offset >= 0 {
-		list = append(list, offset)
-	}
-	if q.Timestamp == timeLatest && offset != o.LogStart && q.MaxNumOffsets > 1 {
+	list := []int64{offset}
+	if q.Timestamp == timeLatest && offset != o.LogStart {
 		list = append(list, o.LogStart)
 	}
-	return list
+	return list[:min(len(list), int(max(q.MaxNumOffsets, 0)))]
 }

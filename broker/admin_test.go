@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"syscall"
@@ -301,10 +302,20 @@ func TestListOffsets(t *testing.T) {
 			t.Errorf("v%d %d: code %d offset %d time %d, want %d %d %d", c.version, c.ts, p.ErrorCode, p.Offset, p.Timestamp, c.code, c.offset, c.at)
 		}
 	}
-	req := kmsg.NewPtrListOffsetsRequest()
-	req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: timeLatest, MaxNumOffsets: 5}}}}
-	if p := ask[*kmsg.ListOffsetsResponse](w, req).Topics[0].Partitions[0]; !slices.Equal(p.OldStyleOffsets, []int64{6, 0}) {
-		t.Errorf("v0: %v", p.OldStyleOffsets)
+	for _, c := range []struct {
+		ts   int64
+		most int32
+		want []int64
+	}{
+		{timeLatest, 5, []int64{6, 0}}, {timeLatest, 1, []int64{6}}, {timeLatest, 0, nil}, {timeLatest, -1, nil},
+		{timeEarliest, 5, []int64{0}}, {base + 1, 5, []int64{1}},
+		{base + 3, 1, []int64{6}}, {math.MaxInt64, 5, []int64{6}}, // no record is so late: the end
+	} {
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{Timestamp: c.ts, MaxNumOffsets: c.most}}}}
+		if p := ask[*kmsg.ListOffsetsResponse](w, req).Topics[0].Partitions[0]; !slices.Equal(p.OldStyleOffsets, c.want) || p.ErrorCode != 0 {
+			t.Errorf("v0 %d, at most %d: %v code %d, want %v", c.ts, c.most, p.OldStyleOffsets, p.ErrorCode, c.want)
+		}
 	}
 }
 

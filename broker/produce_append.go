@@ -38,7 +38,7 @@ func checkRecords(b []byte, version int16) ([]byte, errCode, string) {
 			return nil, errInvalidRecord, "A Produce request must have exactly one record batch for each partition."
 		}
 	}
-	if version < 7 && batchCodec(b) == codecZstd {
+	if version >= firstBatchVersion && version < 7 && batchCodec(b) == codecZstd {
 		return nil, errUnsupportedCompression, "zstd needs Produce version 7."
 	}
 	return b[:size], errNone, ""

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -80,6 +81,17 @@ func isOldSet(version int16, records []byte) bool {
 	}
 	magic, ok := record.MagicOf(records)
 	return !ok || magic != 2
+}
+
+// cutOff is whether bytes end before their first batch does. Produce v0–2 never
+// looked: a log of that age takes the whole batches that it finds (3.9's
+// ProduceRequest.validateRecords asks from v3 on).
+func cutOff(b []byte) bool {
+	if len(b) < 12 {
+		return true
+	}
+	size := int64(int32(binary.BigEndian.Uint32(b[8:])))
+	return size >= 14 && size+12 > int64(len(b))
 }
 
 // oldFormatError gives the codes that Kafka has for bad message sets.
