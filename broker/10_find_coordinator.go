@@ -1,6 +1,10 @@
 package broker
 
 import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/chronik-stream/chronik/auth"
@@ -12,7 +16,8 @@ import (
 // This broker is the coordinator of every group and transaction. Their topics
 // are made on first use; the answer waits for it, where Kafka tells
 // COORDINATOR_NOT_AVAILABLE and lets the client come again. For share groups it
-// is COORDINATOR_NOT_AVAILABLE.
+// is COORDINATOR_NOT_AVAILABLE, or INVALID_REQUEST before v6 and for a key that is
+// not group:topic id:partition.
 var findCoordinatorAPI = api{
 	key: keyFindCoordinator, name: "FindCoordinator", min: 0, max: 6, advertised: 0,
 	resource: auth.ResGroup, operation: auth.OpDescribe, place: onLoop, decode: true, handle: decoded(handleFindCoordinator),
@@ -24,6 +29,9 @@ const (
 	coordinatorTxn   = 1
 	coordinatorShare = 2
 )
+
+// firstShareFind is the first version that knows share groups.
+const firstShareFind = 6
 
 func handleFindCoordinator(rq *request, r *kmsg.FindCoordinatorRequest) kmsg.Response {
 	topic := cluster.OffsetsTopic
@@ -74,9 +82,15 @@ func (rq *request) findOne(key string, kind int8) kmsg.FindCoordinatorResponseCo
 			err = refuse(errCoordinatorNotAvailable, "The coordinator is not available.")
 		}
 	case coordinatorShare:
-		err = refuse(errCoordinatorNotAvailable, "The coordinator is not available.")
-		if !rq.mayCluster(auth.OpClusterAction) {
+		switch {
+		case rq.version < firstShareFind:
+			err = refuse(errInvalidRequest, "Share groups have coordinators from version 6 on.")
+		case !rq.mayCluster(auth.OpClusterAction):
 			err = refuse(errClusterAuthorization, "Cluster authorization failed.")
+		case !shareKey(key):
+			err = refuse(errInvalidRequest, "The key is not the group, the topic's id and the partition, with colons between.")
+		default:
+			err = refuse(errCoordinatorNotAvailable, "The coordinator is not available.")
 		}
 	default:
 		err = refuse(errInvalidRequest, "The coordinator key type is not known.")
@@ -89,4 +103,27 @@ func (rq *request) findOne(key string, kind int8) kmsg.FindCoordinatorResponseCo
 	out.NodeID = rq.s.b.opt.NodeID
 	out.Host, out.Port = rq.s.endpoint()
 	return out
+}
+
+// shareKey is Kafka's SharePartitionKey.validate: a group's name may have colons.
+func shareKey(key string) bool {
+	rest, partition, ok := cutLast(key)
+	if !ok {
+		return false
+	}
+	group, id, ok := cutLast(rest)
+	if !ok || strings.TrimSpace(group) == "" {
+		return false
+	}
+	_, err := strconv.ParseInt(partition, 10, 32)
+	raw, bad := base64.RawURLEncoding.DecodeString(strings.TrimRight(id, "="))
+	return err == nil && bad == nil && len(raw) == 16
+}
+
+func cutLast(s string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return "", "", false
+	}
+	return s[:i], s[i+1:], true
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -237,6 +238,26 @@ func TestAdminAnswersOfKafka(t *testing.T) {
 	for _, p := range resp.Topics[0].Partitions {
 		if p.ErrorCode != errUnknownTopicOrPartition || len(resp.Nodes) != 0 {
 			t.Errorf("DescribeQuorum, two partitions: %d for %d, %d nodes", p.ErrorCode, p.Partition, len(resp.Nodes))
+		}
+	}
+}
+
+// TestDeleteGroupsOnce: a group that is named twice is answered once, in its first
+// place (KafkaApis.handleDeleteGroupsRequest).
+func TestDeleteGroupsOnce(t *testing.T) {
+	w := dial(t, run(t, nil))
+	ask[*kmsg.FindCoordinatorResponse](w, &kmsg.FindCoordinatorRequest{Version: 3, CoordinatorKey: "g"}) // makes the topic
+	for v := range deleteGroupsAPI.max + 1 {
+		resp := ask[*kmsg.DeleteGroupsResponse](w, &kmsg.DeleteGroupsRequest{Version: v, Groups: []string{"b", "a", "b", "", "a", ""}})
+		var got []string
+		for _, g := range resp.Groups {
+			got = append(got, g.Group)
+			if g.ErrorCode != errGroupIDNotFound {
+				t.Errorf("v%d: group %q: %d, want %d", v, g.Group, g.ErrorCode, errGroupIDNotFound)
+			}
+		}
+		if want := []string{"b", "a", ""}; !slices.Equal(got, want) {
+			t.Errorf("v%d: %q, want %q", v, got, want)
 		}
 	}
 }

@@ -258,6 +258,13 @@ func (r *refusalWorld) cases() []refusalCase {
 	return append(r.classicCases(long, other, i, classic, gen), append(r.modernCases(), r.txnCases(long)...)...)
 }
 
+// findShare asks for the coordinator of a share group's partition.
+func findShare(key string) func(int16) kmsg.Request {
+	return func(v int16) kmsg.Request {
+		return &kmsg.FindCoordinatorRequest{Version: v, CoordinatorType: coordinatorShare, CoordinatorKey: key, CoordinatorKeys: []string{key}}
+	}
+}
+
 func (r *refusalWorld) classicCases(long, other, i *string, classic string, gen int32) []refusalCase {
 	sgen := r.static.Generation
 	join := func(change func(*kmsg.JoinGroupRequest)) func(int16) kmsg.Request {
@@ -339,6 +346,12 @@ func (r *refusalWorld) classicCases(long, other, i *string, classic string, gen 
 		{"groups with members", deleteGroupsAPI, 0, func(v int16) kmsg.Request {
 			return &kmsg.DeleteGroupsRequest{Version: v, Groups: []string{"classic", "static", "modern"}}
 		}, always(errNonEmptyGroup)},
+		{"a share group's coordinator", findCoordinatorAPI, 1, findShare("g:AAAAAAAAAAAAAAAAAAAAAQ:0"), since(6, errInvalidRequest, errCoordinatorNotAvailable)},
+		{"a share group's, with colons", findCoordinatorAPI, 6, findShare("a:b:AAAAAAAAAAAAAAAAAAAAAQ:0"), always(errCoordinatorNotAvailable)},
+		{"a share group's by name", findCoordinatorAPI, 1, findShare("g"), always(errInvalidRequest)},
+		{"a share group's without a group", findCoordinatorAPI, 1, findShare(" :AAAAAAAAAAAAAAAAAAAAAQ:0"), always(errInvalidRequest)},
+		{"a share group's without a topic's id", findCoordinatorAPI, 1, findShare("g:t:0"), always(errInvalidRequest)},
+		{"a share group's without a partition", findCoordinatorAPI, 1, findShare("g:AAAAAAAAAAAAAAAAAAAAAQ:x"), always(errInvalidRequest)},
 		{"an unknown group", describeGroupsAPI, 0, func(v int16) kmsg.Request { return &kmsg.DescribeGroupsRequest{Version: v, Groups: []string{"none"}} }, since(6, errNone, errGroupIDNotFound)},
 	}
 }
