@@ -16,7 +16,10 @@ import (
 //
 // A fetch reads every partition once and is answered when that is enough:
 // min_bytes were found, a partition has an error or diverges, nothing is asked
-// for, or max_wait is 0. Otherwise it is parked (see purgatory.go) and reads
+// for, or max_wait is 0. A partition that is not there, or may not be read, does not
+// end the wait while another can be: a client that asks for both would otherwise
+// ask again and again without a pause (KafkaApis.handleFetchRequest has them apart,
+// too). Otherwise it is parked (see purgatory.go) and reads
 // again whenever one of its partitions moves. Records leave as ranges of
 // segment files; the loop copies none of them.
 //
@@ -142,59 +145,63 @@ func (fp *fetchPart) set(in *codec.FetchPartition) {
 func (f *fetch) read() {
 	f.drop()
 	f.bytes, f.urgent = 0, false
-	left := f.maxBytes
+	left, readable := f.maxBytes, false
 	for i := range f.parts {
 		fp := f.parts[(f.first+i)%len(f.parts)]
-		f.readOne(fp, left)
-		if fp.code != errNone || fp.divergingEpoch >= 0 {
-			f.urgent = true
+		if f.readOne(fp, left) {
+			readable = true
+			f.urgent = f.urgent || fp.code != errNone || fp.divergingEpoch >= 0
 		}
 		f.bytes += fp.slice.Len
 		left = max(left-fp.slice.Len, 0)
 	}
+	f.urgent = f.urgent || !readable
 }
 
-// readOne reads one partition; left is what the answer has room for.
-func (f *fetch) readOne(fp *fetchPart, left int64) {
+// readOne reads one partition; left is what the answer has room for. It reports
+// false for one that the client cannot read, unless it could until now: then its
+// wait has come to an end.
+func (f *fetch) readOne(fp *fetchPart, left int64) bool {
 	fp.divergingEpoch, fp.divergingEnd = -1, -1
 	fp.offsets = logstore.Offsets{LogStart: -1, HighWatermark: -1, LastStable: -1, LogEnd: -1}
 	if f.req.Isolation&^1 != 0 {
 		fp.code = errUnknownServer // what Kafka makes of IsolationLevel.forId
-		return
+		return true
 	}
+	had := fp.part
 	if fp.code = f.find(fp); fp.code != errNone {
-		return
+		return had != nil && fp.part == nil
 	}
 	log := fp.part.log
 	// Any epoch below 0 asks for no check here (FetchRequest.optionalEpoch).
 	if fp.code = checkEpoch(max(fp.epoch, noEpoch), log.Epoch()); fp.code != errNone {
-		return
+		return true
 	}
 	if f.req.ReplicaID >= 0 {
 		fp.code = errNotLeaderOrFollower // no broker follows this one
-		return
+		return true
 	}
 	if fp.part.topic.codec.Load() == codecZstd && f.rq.version < 10 {
 		fp.code = errUnsupportedCompression
-		return
+		return true
 	}
 	if fp.lastEpoch >= 0 {
 		epoch, end := log.EndForEpoch(fp.lastEpoch)
 		if epoch < 0 || end < 0 {
 			fp.code = errOffsetOutOfRange
-			return
+			return true
 		}
 		if epoch < fp.lastEpoch || end < fp.offset {
 			fp.offsets = log.Offsets()
 			fp.divergingEpoch, fp.divergingEnd = epoch, end
-			return
+			return true
 		}
 	}
 	// The first partition with data gives at least one batch (KIP-74).
 	minOne := f.bytes == 0 || f.rq.version <= hardLimitFetch
 	if left == 0 && f.bytes > 0 {
 		fp.offsets = log.Offsets()
-		return
+		return true
 	}
 	slice, err := log.Read(logstore.Read{
 		Offset: fp.offset, MaxBytes: int(min(int64(max(fp.maxBytes, 0)), left)), MinOne: minOne,
@@ -202,9 +209,10 @@ func (f *fetch) readOne(fp *fetchPart, left int64) {
 	})
 	if err != nil {
 		fp.code = f.readCode(err)
-		return
+		return true
 	}
 	fp.slice, fp.offsets = slice, slice.Offsets
+	return true
 }
 
 // find resolves a partition and asks whether the client may read it.

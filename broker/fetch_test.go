@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,6 +133,74 @@ func TestLongPoll(t *testing.T) {
 	}
 	if part = onlyPart(t, w.answer(req, id).(*kmsg.FetchResponse)); part.ErrorCode != errUnknownTopicOrPartition {
 		t.Errorf("after the delete: %d", part.ErrorCode)
+	}
+}
+
+// TestFetchWaitsBesideMissing: a partition that is not there, or may not be read, is
+// told with the answer and does not bring it, as in Kafka; what became unreadable
+// while the fetch waited does, and so does one that has nothing to wait for.
+func TestFetchWaitsBesideMissing(t *testing.T) {
+	b := run(t, func(o *Options) {
+		o.Static = map[string]string{"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "allow.everyone.if.no.acl.found": "true"}
+	})
+	for _, name := range []string{"t", "other", "secret"} {
+		makeTopic(t, b, name, 1, nil)
+	}
+	w, p := dial(t, b), dial(t, b)
+	denied := kmsg.NewCreateACLsRequestCreation()
+	denied.ResourceType, denied.ResourceName, denied.ResourcePatternType = kmsg.ACLResourceTypeTopic, "secret", kmsg.ACLResourcePatternTypeLiteral
+	denied.Principal, denied.Host, denied.Operation, denied.PermissionType = "User:*", "*", kmsg.ACLOperationRead, kmsg.ACLPermissionTypeDeny
+	if resp := ask[*kmsg.CreateACLsResponse](p, &kmsg.CreateACLsRequest{Version: 3, Creations: []kmsg.CreateACLsRequestCreation{denied}}); resp.Results[0].ErrorCode != 0 {
+		t.Fatalf("the ACL: %d", resp.Results[0].ErrorCode)
+	}
+	names := []string{"t", "nowhere", "secret"}
+	codes := func(resp *kmsg.FetchResponse) (list []errCode) {
+		for _, topic := range resp.Topics {
+			list = append(list, topic.Partitions[0].ErrorCode)
+		}
+		return list
+	}
+	of := func(names ...string) *kmsg.FetchRequest {
+		req := fetchOf(12, names[0], [16]byte{}, 0)
+		req.MaxWaitMillis = 20000
+		for _, name := range names[1:] {
+			req.Topics = append(req.Topics, fetchOf(12, name, [16]byte{}, 0).Topics...)
+		}
+		return req
+	}
+	req := of(names...)
+	id := w.send(req)
+	parked(t, b, 1)
+	produceTo(t, p, "t", batchOf(t, compress.None, 1))
+	if got := codes(w.answer(req, id).(*kmsg.FetchResponse)); !slices.Equal(got, []errCode{0, errUnknownTopicOrPartition, errTopicAuthorization}) {
+		t.Errorf("with records: %v", got)
+	}
+	// Nothing to wait for.
+	before := time.Now()
+	if got := codes(ask[*kmsg.FetchResponse](w, of("nowhere", "secret"))); !slices.Equal(got, []errCode{errUnknownTopicOrPartition, errTopicAuthorization}) {
+		t.Errorf("without one that can be read: %v", got)
+	}
+	if took := time.Since(before); took > 10*time.Second {
+		t.Errorf("it waited %v for nothing", took)
+	}
+	// An error of the log is told at once.
+	req = of("other", "t", "nowhere")
+	req.Topics[1].Partitions[0].FetchOffset = 99
+	if got := codes(ask[*kmsg.FetchResponse](w, req)); !slices.Equal(got, []errCode{0, errOffsetOutOfRange, errUnknownTopicOrPartition}) {
+		t.Errorf("with an offset out of range: %v", got)
+	}
+	// A topic that goes meanwhile ends the wait for the others.
+	req = of("other", "t", "nowhere")
+	req.Topics[1].Partitions[0].FetchOffset = 1
+	id = w.send(req)
+	parked(t, b, 2)
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	del.Version, del.TopicNames, del.TimeoutMillis = 3, []string{"t"}, 60_000
+	if resp := ask[*kmsg.DeleteTopicsResponse](p, del); resp.Topics[0].ErrorCode != 0 {
+		t.Fatalf("delete: %d", resp.Topics[0].ErrorCode)
+	}
+	if got := codes(w.answer(req, id).(*kmsg.FetchResponse)); !slices.Equal(got, []errCode{0, errUnknownTopicOrPartition, errUnknownTopicOrPartition}) {
+		t.Errorf("after the delete: %v", got)
 	}
 }
 
