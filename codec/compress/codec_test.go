@@ -218,6 +218,13 @@ func TestZstdWindow(t *testing.T) {
 	if back, err := Decompress(nil, out.Bytes(), Zstd, len(src)); err != nil || !bytes.Equal(back, src) {
 		t.Errorf("a large window, %d bytes: %v", len(back), err)
 	}
+	widest := bytes.Clone(out.Bytes())
+	widest[5] = 0xff // 2^41 and seven eighths
+	for _, limit := range []int{len(src), 64 << 20, 1 << 30} {
+		if back, err := Decompress(nil, widest, Zstd, limit); err != nil || !bytes.Equal(back, src) {
+			t.Errorf("the largest window, limit %d: %d bytes: %v", limit, len(back), err)
+		}
+	}
 }
 
 func FuzzDecompress(f *testing.F) {

@@ -58,6 +58,7 @@ func newZstdDecoder(most int) (*zstdDecoder, error) {
 const (
 	zstdMaxBlock      = 128 << 10
 	zstdMinWindowBits = 10
+	zstdMaxWindowBits = 29 // the library's, whatever its memory bound
 )
 
 // decompressZstd decodes in memory: the library's streaming decoder allocates
@@ -77,11 +78,11 @@ func decompressZstd(dst, src []byte, limit int) ([]byte, error) {
 		if h.HasFCS && h.FrameContentSize/zstdMaxBlock > uint64(len(src))/3 {
 			return dst, fmt.Errorf("%w (zstd): the frame states an impossible length", ErrCorrupt)
 		}
-		if !h.SingleSegment && h.WindowSize > 1<<exponent {
+		if window := min(exponent, zstdMaxWindowBits); !h.SingleSegment && h.WindowSize > 1<<window {
 			// The window descriptor stands behind the magic number and the frame
 			// header descriptor, its exponent in the upper five bits.
 			src = bytes.Clone(src)
-			src[5] = byte((exponent - zstdMinWindowBits) << 3)
+			src[5] = byte((window - zstdMinWindowBits) << 3)
 		}
 	}
 	d, err := newZstdDecoder(1 << exponent)
