@@ -110,8 +110,8 @@ func TestCheckConfig(t *testing.T) {
 		{ResourceTopic, "retention.ms", "-2", ErrConfigValue, "at least -1"},
 		{ResourceTopic, "retention.ms", "soon", ErrConfigValue, "not a number of type LONG"},
 		{ResourceTopic, "retention.ms", "9223372036854775808", ErrConfigValue, "does not fit"},
-		{ResourceTopic, "retention.msec", "1", ErrConfigUnknown, "did you mean retention.ms?"},
-		{ResourceTopic, "zzz", "1", ErrConfigUnknown, "there is no topic configuration zzz"},
+		{ResourceTopic, "retention.msec", "1", ErrConfigUnknown, "Unknown topic config name: retention.msec; did you mean retention.ms?"},
+		{ResourceTopic, "zzz", "1", ErrConfigUnknown, "Unknown topic config name: zzz"},
 		{ResourceTopic, "cleanup.policy", "compact, delete", nil, ""},
 		{ResourceTopic, "cleanup.policy", "", nil, ""},
 		{ResourceTopic, "cleanup.policy", "shred", ErrConfigValue, `"shred" is not one of compact, delete`},
@@ -212,6 +212,9 @@ func TestCheckScope(t *testing.T) {
 		if err := CheckScope(c.res, c.key); !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%v %s: %v, want %v", c.res, c.key, err, c.want)
 		}
+	}
+	if err := CheckScope(Resource{ResourceBroker, "1"}, "broker.id"); !strings.HasPrefix(err.Error(), "Cannot update these configs dynamically: broker.id") {
+		t.Errorf("%q is not what Kafka's clients look for", err)
 	}
 }
 
