@@ -108,6 +108,7 @@ func fillAndFree(t *testing.T, data, write string) {
 	spec.Config.SegmentBytes, spec.Config.FileDeleteDelayMs = 1<<20, 0
 	inSpec := specOf("__internal", 0)
 	inSpec.Internal = true
+	spec.Config.RetentionMs, inSpec.Config.RetentionMs = -1, -1 // on a slow machine its time comes
 	l, in := r.open(spec), r.open(inSpec)
 	d.measure()
 	if !d.ballast.Load() {
