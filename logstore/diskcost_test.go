@@ -40,13 +40,13 @@ type slowWay struct {
 }
 
 func (f *slowWay) WriteAt(p []byte, off int64) (int, error) {
-	time.Sleep(f.cached)
+	<-time.After(f.cached)
 	f.writes = append(f.writes, "cached")
 	return f.File.WriteAt(p, off)
 }
 
 func (f *slowWay) WriteDirect(p []byte, off int64) (int, error) {
-	time.Sleep(f.direct)
+	<-time.After(f.direct)
 	f.writes = append(f.writes, "direct")
 	return f.File.WriteDirect(p, off)
 }
