@@ -35,12 +35,11 @@ type Loop struct {
 	box    mailbox
 
 	// All below: loop only.
-	wheel   wheel
-	base    time.Time // tick 0
-	armed   int64     // tick at which timeFD fires; never when it does not
-	now     time.Time // read once per turn
-	stop    bool      // the loop ends with this turn
-	yielded time.Time // when it last passed through the scheduler, of itself
+	wheel wheel
+	base  time.Time // tick 0
+	armed int64     // tick at which timeFD fires; never when it does not
+	now   time.Time // read once per turn
+	stop  bool      // the loop ends with this turn
 
 	conns   []*conn // by descriptor
 	watch   map[int]func()

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"runtime"
-	"time"
 
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"golang.org/x/sys/unix"
@@ -15,13 +13,6 @@ import (
 const (
 	firstEvents = 64
 	mostEvents  = 1024
-	// yieldTime is how often a busy loop passes through Go's scheduler. Its monitor
-	// thread takes a goroutine that never does for one that runs for ever, which it
-	// notices after 10 ms, and then looks every 20 µs for a while: 4 to 9 % of the CPU
-	// of a broker under load. A loop that finds one event at a time does not yield:
-	// there is little to save, and those looks keep a core awake that would have to
-	// wake for the next request, 6 to 9 µs later.
-	yieldTime = 5 * time.Millisecond
 )
 
 // epollOf is the descriptor of gnet's epoll set, which the package does not
@@ -37,8 +28,8 @@ func epollOf(p *netpoll.Poller) (int, error) {
 // poll runs turns until the loop stops or is somebody else's, and reports false
 // when it ended by itself. It is gnet's Polling without two things
 // that cost more than the rest of a small request: the second look with timeout
-// zero before each sleep, and runtime.Gosched after each, which has Go look for work
-// that a loop does not leave behind (its wakes go to threads: an eventfd, a futex).
+// zero before each sleep, and runtime.Gosched, which has Go look for work that a
+// loop does not leave behind (its wakes go to threads: an eventfd, a futex).
 func (l *Loop) poll() (over bool, err error) {
 	events := make([]unix.EpollEvent, firstEvents)
 	for {
@@ -58,10 +49,6 @@ func (l *Loop) poll() (over bool, err error) {
 			if l.turn(int(events[i].Fd), events[i].Events); l.stop {
 				return true, nil
 			}
-		}
-		if n > 1 && l.now.Sub(l.yielded) >= yieldTime {
-			l.yielded = l.now
-			runtime.Gosched()
 		}
 		if n == len(events) && n < mostEvents {
 			events = make([]unix.EpollEvent, 2*n)
