@@ -11,7 +11,7 @@ import (
 // rule 4 weighs with it whether a log's bytes of one group are written to the
 // journal as well, which costs bytes ÷ bandwidth, or its segment is synced by
 // itself, which costs one more sync of a file that has grown. It also tells whether
-// the journal is better written past the page cache: an eighth in its disfavour is
+// the journal is better written past the page cache: a quarter in its disfavour is
 // taken for chance, since it costs less CPU.
 const (
 	costSamples = 3
@@ -68,7 +68,7 @@ func measureCost(f vfs.File, size int64, way string) (c diskCost, err error) {
 		if err != nil {
 			return c, err
 		}
-		if way == "direct" || past <= c.small+c.small/8 {
+		if way == "direct" || past <= c.small+c.small/4 {
 			write, c.small, c.pastCache = f.WriteDirect, past, true
 		}
 	}

@@ -60,8 +60,8 @@ func TestJournalWrite(t *testing.T) {
 		want           string
 	}{
 		{"the disk takes both alike", "auto", 400, 400, "direct"},
-		{"a ninth slower", "auto", 900, 1000, "direct"},
-		{"a seventh slower", "auto", 700, 800, "cached"},
+		{"a fifth slower", "auto", 1000, 1200, "direct"},
+		{"a third slower", "auto", 900, 1200, "cached"},
 		{"as told", "direct", 100, 1000, "direct"},
 		{"as told", "cached", 1000, 100, "cached"},
 	} {
