@@ -244,6 +244,9 @@ type memory []byte
 // Fd has none: the bytes lie in memory.
 func (m memory) Fd() (int, bool) { return 0, false }
 
+// ReadFailed is not called: it is for descriptors.
+func (m memory) ReadFailed(error) {}
+
 // ReadAt is io.ReaderAt.
 func (m memory) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > int64(len(m)) {

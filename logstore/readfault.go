@@ -55,7 +55,7 @@ func (s *Segment) shortRead(pos int64, err error) error {
 }
 
 // ReadFailed is told that the bytes of a Slice could not be read by the
-// descriptor that Fd gave. Any goroutine, before Release.
+// descriptor that Fd gave; it does not wait. Any goroutine, before Release.
 func (s *Segment) ReadFailed(err error) {
 	if s.log.readFault(err) == ErrOffline {
 		return // it was logged

@@ -116,6 +116,11 @@ func (q *coldReaders) close() {
 
 // read waits for the disk. Worker only.
 func (j *coldJob) read(scratch []byte) {
+	defer func() {
+		if j.err != nil {
+			j.part.rng.File.ReadFailed(j.err)
+		}
+	}()
 	if j.small != nil {
 		j.err = preadFull(j.fd, j.small.B, j.off)
 		return

@@ -50,14 +50,20 @@ func (o *countingOwner) Release()        { o.n.Add(1) }
 func (o *countingOwner) released() int64 { return o.n.Load() }
 
 // diskFile is a File with a descriptor.
-type diskFile struct{ *os.File }
+type diskFile struct {
+	*os.File
+	faults *atomic.Int64
+}
+
+func (f diskFile) ReadFailed(error) { f.faults.Add(1) }
 
 func (f diskFile) Fd() (int, bool) { return int(f.File.Fd()), true }
 
 // memFile is a File without one.
 type memFile []byte
 
-func (f memFile) Fd() (int, bool) { return 0, false }
+func (f memFile) Fd() (int, bool)  { return 0, false }
+func (f memFile) ReadFailed(error) { panic("a file without a descriptor has failed by it") }
 func (f memFile) ReadAt(p []byte, off int64) (int, error) {
 	if off >= int64(len(f)) {
 		return 0, os.ErrInvalid
@@ -88,7 +94,7 @@ func tempFile(t testing.TB, content []byte) diskFile {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	return diskFile{f}
+	return diskFile{f, new(atomic.Int64)}
 }
 
 // certificate is a self-signed one for 127.0.0.1.

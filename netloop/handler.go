@@ -106,6 +106,9 @@ type File interface {
 	// in-memory disk); the range is then copied out with ReadAt.
 	Fd() (fd int, ok bool)
 	ReadAt(p []byte, off int64) (int, error)
+	// ReadFailed is told what the descriptor answered in place of the bytes; what
+	// ReadAt answers the file knows. On a loop or a worker; it must not wait.
+	ReadFailed(err error)
 }
 
 // Owner keeps the bytes of a part alive. Release is called exactly once, on

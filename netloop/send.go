@@ -295,6 +295,9 @@ func (c *conn) sendFile(limit int) (asked, sent int, err error) {
 	if err == nil && m == 0 {
 		err = errTruncated
 	}
+	if err == errTruncated || err == unix.EIO { // EIO is never a socket's
+		p.rng.File.ReadFailed(err)
+	}
 	c.loop.stats.sendfileBytes.Add(int64(m))
 	return int(n), m, err
 }

@@ -209,6 +209,9 @@ func TestTruncatedFile(t *testing.T) {
 					t.Fatalf("a range of %d bytes came out of a file of 500", n)
 				}
 				eventually(t, "the close is counted", func() bool { return s.Stats().Closed[ClosedSendFailed] == 1 })
+				if byDescriptor := !secure && (n > smallRange || !hot); byDescriptor && f.faults.Load() == 0 {
+					t.Errorf("%d bytes, hot %v: the file was not told that it has failed", n, hot)
+				}
 				eventually(t, "every range is released", h.allReleased)
 			}
 		}
