@@ -2,6 +2,7 @@ package logstore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -89,6 +90,49 @@ func TestJournalFileOnAFullDisk(t *testing.T) {
 		t.Errorf("files: %v, %v", entries, err)
 	}
 	if err := j.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSyncAcrossRingFiles: a sync vouches for every group, also for those that no
+// sync waited for in a file that was left meanwhile.
+func TestSyncAcrossRingFiles(t *testing.T) {
+	disk := vfs.NewMem()
+	if err := disk.MkdirAll("/j", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.SyncDir("/"); err != nil {
+		t.Fatal(err)
+	}
+	j, err := newJournal(disk, "/j", [16]byte{1}, 1, 64<<20, "auto", 1, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.grow(); err != nil {
+		t.Fatal(err)
+	}
+	groups := 0
+	for first := j.cur; j.cur == first; groups++ {
+		info := groupInfo{length: groupHeader, durable: j.durable.Load(), blocks: 1}
+		if err := j.begin(&info); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.write(&info, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.sync(); err != nil {
+		t.Fatal(err)
+	}
+	disk.CutPower()
+	img, err := readJournal(disk.Crash(nil, vfs.CrashOptions{Content: vfs.KeepNone, Names: vfs.KeepNone}), "/j", [16]byte{1}, checkpointMark{}, false, goPlain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(img.groups) != groups || len(img.damage) > 0 {
+		t.Errorf("%d groups of %d, damage %q", len(img.groups), groups, img.damage)
+	}
+	if err := errors.Join(img.abandon(nil), j.close()); err != nil {
 		t.Error(err)
 	}
 }
