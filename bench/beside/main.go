@@ -5,7 +5,8 @@
 //	beside [-rounds 3] [-exchanges 2000] [-chronik bin/chronik] [fetch|produce|metadata …]
 //
 // fetch is a Fetch v12 of 64 KiB every two milliseconds beside ten clients of
-// Fetch v2, who read gzip as fast as it is converted for them. produce is a
+// Fetch v2, who read gzip as fast as it is converted for them, and beside ten of
+// Fetch v12, who read it as it lies: what those cost is not the conversion's. produce is a
 // Produce of one record every two milliseconds beside a thousand clients that
 // each refresh the metadata of 10,000 partitions every 5 s, and metadata such a
 // refresh every 20 ms, with nobody beside it and beside those.
@@ -33,7 +34,7 @@ import (
 )
 
 func main() {
-	rounds := flag.Int("rounds", 3, "pairs of a quiet run and one under load")
+	rounds := flag.Int("rounds", 3, "turns of a quiet run and one under each load")
 	exchanges := flag.Int("exchanges", 2000, "exchanges in each run")
 	binary := flag.String("chronik", "bin/chronik", "the broker")
 	load := flag.String("load", "", "be the load of this name, until the input ends; this command starts itself so")
@@ -92,7 +93,7 @@ func (s scene) run(ctx context.Context, name, binary string, rounds, exchanges i
 	}
 	defer c.close()
 	for range rounds {
-		for _, load := range []string{"", s.load} {
+		for _, load := range append([]string{""}, s.loads...) {
 			end := func() (string, error) { return "0", nil }
 			if load != "" {
 				if end, err = startLoad(ctx, load, addr); err != nil {

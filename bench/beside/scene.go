@@ -20,15 +20,15 @@ import (
 // scene is one exchange that is measured, and what is beside it.
 type scene struct {
 	every   time.Duration
-	load    string
+	loads   []string
 	prepare func(ctx context.Context, addr string) error
 	request func() kmsg.Request // sent as it is, over and over
 }
 
 var scenes = map[string]scene{
-	"fetch":    {every: 2 * time.Millisecond, load: "old", prepare: fillGzip, request: func() kmsg.Request { return fetchOf(12, 64<<10) }},
-	"produce":  {every: 2 * time.Millisecond, load: "metadata", prepare: fillTopics, request: produceOne},
-	"metadata": {every: 20 * time.Millisecond, load: "metadata", prepare: fillTopics, request: allTopics},
+	"fetch":    {every: 2 * time.Millisecond, loads: []string{"old", "same"}, prepare: fillGzip, request: func() kmsg.Request { return fetchOf(12, 64<<10) }},
+	"produce":  {every: 2 * time.Millisecond, loads: []string{"metadata"}, prepare: fillTopics, request: produceOne},
+	"metadata": {every: 20 * time.Millisecond, loads: []string{"metadata"}, prepare: fillTopics, request: allTopics},
 }
 
 // loads are the clients beside it: how many, how often each asks (over and over
@@ -40,6 +40,7 @@ var loads = map[string]struct {
 	request func() kmsg.Request
 }{
 	"old":      {"10 clients of Fetch v2", 10, 0, func() kmsg.Request { return fetchOf(2, 1<<20) }},
+	"same":     {"10 clients of Fetch v12", 10, 0, func() kmsg.Request { return fetchOf(12, 1<<20) }},
 	"metadata": {"1,000 refreshes of metadata in 5 s", 1000, 5 * time.Second, allTopics},
 }
 
