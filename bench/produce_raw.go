@@ -33,9 +33,9 @@ func (r *run) rawProducer(ctx context.Context, n int) error {
 	defer p.w.merge()
 	switch {
 	case l.NoAcks:
-		return p.unanswered(ctx)
+		return p.inTurn(ctx, p.sent)
 	case l.InFlight == 1:
-		return p.lockstep(ctx)
+		return p.inTurn(ctx, p.receive)
 	}
 	return p.pipelined(ctx)
 }
@@ -102,8 +102,9 @@ func (p *rawProducer) done(due, now time.Time, err error) {
 	p.w.done(due, now, n, n*int64(p.r.load.RecordSize), err)
 }
 
-// unanswered sends what nobody answers (acks=0).
-func (p *rawProducer) unanswered(ctx context.Context) error {
+// inTurn sends a request when the one before it is done with, on one goroutine: to
+// hand the turn from a receiver to a sender would be time that is not the broker's.
+func (p *rawProducer) inTurn(ctx context.Context, finish func(due time.Time) error) error {
 	for {
 		due, ok := p.next(ctx)
 		if !ok {
@@ -112,25 +113,16 @@ func (p *rawProducer) unanswered(ctx context.Context) error {
 		if err := p.send(due); err != nil {
 			return err
 		}
-		p.done(due, time.Now(), nil)
+		if err := finish(due); err != nil {
+			return err
+		}
 	}
 }
 
-// lockstep has one request under way, on one goroutine: to hand the turn from a
-// receiver to a sender would be time that is not the broker's.
-func (p *rawProducer) lockstep(ctx context.Context) error {
-	for {
-		due, ok := p.next(ctx)
-		if !ok {
-			return nil
-		}
-		if err := p.send(due); err != nil {
-			return err
-		}
-		if err := p.receive(due); err != nil {
-			return err
-		}
-	}
+// sent ends a request that nobody answers (acks=0).
+func (p *rawProducer) sent(due time.Time) error {
+	p.done(due, time.Now(), nil)
+	return nil
 }
 
 // pipelined has Load.InFlight requests under way.
