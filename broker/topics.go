@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 // durable; then the logs follow. What a crash leaves between the two is put
 // right by the next start: a topic without logs gets them, logs without a
 // topic are moved away.
-
+//
 // Such a change is seen to its end: once the metadata may have it, the wait for
 // the disk is not cut short by the client's time, or nobody would know whether
 // logs are to follow. A request whose time is over before changes nothing.
@@ -70,14 +71,8 @@ func (b *Broker) createTopics(ctx context.Context, specs []topicSpec) []error {
 	defer b.topicMu.Unlock()
 	old := b.cluster.Image()
 	errs := make([]error, len(specs))
-	if err := ctx.Err(); err != nil {
-		for i := range errs {
-			errs[i] = err
-		}
-		return errs
-	}
 	var made []int
-	err := b.cluster.Commit(context.WithoutCancel(ctx), func(image *cluster.Image) ([]cluster.Record, error) {
+	err := b.commitTopics(ctx, func(image *cluster.Image) ([]cluster.Record, error) {
 		var records []cluster.Record
 		for i := range specs {
 			s := &specs[i]
@@ -95,18 +90,28 @@ func (b *Broker) createTopics(ctx context.Context, specs []topicSpec) []error {
 		}
 		return records, nil
 	})
+	if err != nil {
+		for i := range errs {
+			errs[i] = cmp.Or(errs[i], err)
+		}
+		made = nil
+	}
 	image := b.cluster.Image()
 	for _, i := range made {
-		if err != nil {
-			errs[i] = err
-			continue
-		}
 		if ct := image.Topic(specs[i].name); ct != nil {
 			errs[i] = b.openNew(ct)
 		}
 	}
 	b.topicsChanged(old)
 	return errs
+}
+
+// commitTopics makes a change of topics durable. Under topicMu; waits.
+func (b *Broker) commitTopics(ctx context.Context, change func(*cluster.Image) ([]cluster.Record, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return b.cluster.Commit(context.WithoutCancel(ctx), change)
 }
 
 // openNew creates the logs of a topic that was just made; a topic whose logs
@@ -151,10 +156,7 @@ func (b *Broker) deleteTopic(ctx context.Context, id logstore.TopicID) error {
 	b.topicMu.Lock()
 	defer b.topicMu.Unlock()
 	defer b.topicsChanged(b.cluster.Image())
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	err := b.cluster.Commit(context.WithoutCancel(ctx), func(image *cluster.Image) ([]cluster.Record, error) {
+	err := b.commitTopics(ctx, func(image *cluster.Image) ([]cluster.Record, error) {
 		if image.TopicByID(id) == nil {
 			return nil, refuse(errUnknownTopicID, "The topic does not exist any more.")
 		}
@@ -180,10 +182,7 @@ func (b *Broker) growTopic(ctx context.Context, name string, count int32, valida
 	b.topicMu.Lock()
 	defer b.topicMu.Unlock()
 	defer b.topicsChanged(b.cluster.Image())
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	err := b.cluster.Commit(context.WithoutCancel(ctx), func(image *cluster.Image) ([]cluster.Record, error) {
+	err := b.commitTopics(ctx, func(image *cluster.Image) ([]cluster.Record, error) {
 		ct := image.Topic(name)
 		switch {
 		case ct == nil:
