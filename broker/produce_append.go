@@ -1,11 +1,11 @@
 package broker
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/chronik-stream/chronik/codec"
+	"github.com/chronik-stream/chronik/codec/record"
 	"github.com/chronik-stream/chronik/logstore"
 )
 
@@ -16,14 +16,14 @@ func checkRecords(b []byte, version int16) ([]byte, errCode, string) {
 	if len(b) < overhead {
 		return nil, errInvalidRecord, "A Produce request must have exactly one record batch for each partition."
 	}
-	size := int64(int32(binary.BigEndian.Uint32(b[8:]))) + 12
+	size := record.Batch(b).Size()
 	magic := int8(b[16])
 	switch {
 	case size < 12+14:
 		return nil, errCorruptMessage, "The record batch is shorter than the smallest there is."
 	case magic < 0 || magic > 2:
 		return nil, errCorruptMessage, fmt.Sprintf("There is no record format with magic %d.", magic)
-	case size > int64(len(b)):
+	case size > len(b):
 		return nil, errInvalidRecord, "A Produce request must have exactly one record batch for each partition."
 	case magic != 2:
 		return nil, errInvalidRecord, "This version of Produce takes record batches with magic 2 only."
@@ -31,10 +31,10 @@ func checkRecords(b []byte, version int16) ([]byte, errCode, string) {
 		return nil, errCorruptMessage, "The record batch is shorter than its header."
 	}
 	if rest := b[size:]; len(rest) >= 12 {
-		switch n := int64(int32(binary.BigEndian.Uint32(rest[8:]))) + 12; {
+		switch n := record.Batch(rest).Size(); {
 		case n < 12+14:
 			return nil, errCorruptMessage, "What follows the record batch is shorter than the smallest there is."
-		case len(rest) >= overhead && n <= int64(len(rest)):
+		case len(rest) >= overhead && n <= len(rest):
 			return nil, errInvalidRecord, "A Produce request must have exactly one record batch for each partition."
 		}
 	}

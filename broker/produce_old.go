@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -87,11 +86,11 @@ func isOldSet(version int16, records []byte) bool {
 // looked: a log of that age takes the whole batches that it finds (3.9's
 // ProduceRequest.validateRecords asks from v3 on).
 func cutOff(b []byte) bool {
-	if len(b) < 12 {
+	if len(b) < record.LogOverhead {
 		return true
 	}
-	size := int64(int32(binary.BigEndian.Uint32(b[8:])))
-	return size >= 14 && size+12 > int64(len(b))
+	size := record.Batch(b).Size()
+	return size >= 12+14 && size > len(b)
 }
 
 // oldFormatError gives the codes that Kafka has for bad message sets.
