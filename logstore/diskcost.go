@@ -38,7 +38,7 @@ type diskCost struct {
 // overwrites. f is left size bytes long with zeros behind its first block. way is
 // Options.JournalWrite.
 func measureCost(f vfs.File, size int64, way string) (c diskCost, err error) {
-	piece := alignedBlocks(costPiece)
+	piece := vfs.Aligned(costPiece)
 	block := piece[:journalBlock]
 	began := time.Now()
 	end := int64(journalBlock)

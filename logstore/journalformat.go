@@ -3,7 +3,6 @@ package logstore
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"unsafe"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
 )
@@ -162,7 +161,7 @@ type groupBuilder struct {
 func (g *groupBuilder) begin(generation uint32, seq uint64, block uint32, info *groupInfo) {
 	n := info.blocks * journalBlock
 	if cap(g.buf) < n {
-		g.buf = alignedBlocks(max(n, 2*cap(g.buf)))
+		g.buf = vfs.Aligned(max(n, 2*cap(g.buf)))
 	}
 	g.buf = g.buf[:n]
 	g.generation, g.seq, g.block = generation, seq, block
@@ -170,13 +169,6 @@ func (g *groupBuilder) begin(generation uint32, seq uint64, block uint32, info *
 	var head [groupHeader]byte
 	putGroupHeader(head[:], info)
 	g.put(head[:])
-}
-
-// alignedBlocks is n bytes for File.WriteDirect.
-func alignedBlocks(n int) []byte {
-	b := make([]byte, n+vfs.DirectAlign)
-	from := -int(uintptr(unsafe.Pointer(&b[0]))) & (vfs.DirectAlign - 1)
-	return b[from : from+n : from+n]
 }
 
 // frame adds a frame; its bytes are copied.

@@ -116,7 +116,7 @@ func Resident(fd int, off, n int64) bool {
 }
 
 // Prefetch starts to read n bytes at off into the page cache and does not wait
-// for them. It is a hint: an error means only that the pages come later.
-func Prefetch(fd int, off, n int64) error {
-	return unix.Fadvise(fd, off, n, unix.FADV_WILLNEED)
+// for them. It is a hint: what goes wrong the read itself will say.
+func Prefetch(fd int, off, n int64) {
+	_ = unix.Fadvise(fd, off, n, unix.FADV_WILLNEED)
 }

@@ -125,7 +125,7 @@ func (j *coldJob) read(scratch []byte) {
 		j.err = preadFull(j.fd, j.small.B, j.off)
 		return
 	}
-	_ = mmap.Prefetch(j.fd, j.off, j.n+prefetchAhead) // a hint: the reads below wait in any case
+	mmap.Prefetch(j.fd, j.off, j.n+prefetchAhead)
 	for at := int64(0); at < j.n && j.err == nil; {
 		b := scratch[:min(int64(len(scratch)), j.n-at)]
 		j.err = preadFull(j.fd, b, j.off+at)

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/chronik-stream/chronik/logstore/vfs"
 )
@@ -21,9 +20,7 @@ func TestWriteDirect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	aligned := make([]byte, 3*vfs.DirectAlign)
-	from := -int(uintptr(unsafe.Pointer(&aligned[0]))) & (vfs.DirectAlign - 1)
-	block := aligned[from : from+vfs.DirectAlign]
+	block := vfs.Aligned(vfs.DirectAlign)
 	want := make([]byte, 4*vfs.DirectAlign)
 	if _, err := f.WriteAt(want, 0); err != nil {
 		t.Fatal(err)
@@ -31,7 +28,7 @@ func TestWriteDirect(t *testing.T) {
 	for i, w := range []struct {
 		p   []byte
 		off int64
-	}{{block, vfs.DirectAlign}, {block, 3 * vfs.DirectAlign}, {aligned[from+1 : from+101], 7}, {block, 2 * vfs.DirectAlign}} {
+	}{{block, vfs.DirectAlign}, {block, 3 * vfs.DirectAlign}, {block[1:101], 7}, {block, 2 * vfs.DirectAlign}} {
 		for k := range w.p {
 			w.p[k] = byte(i + 1)
 		}

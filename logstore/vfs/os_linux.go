@@ -140,8 +140,7 @@ func (f *osFile) WriteDirect(p []byte, off int64) (int, error) {
 	return f.WriteAt(p, off)
 }
 
-// Prefetch drops what goes wrong: the read itself will say.
-func (f *osFile) Prefetch(off, n int64) { _ = mmap.Prefetch(f.fd, off, n) }
+func (f *osFile) Prefetch(off, n int64) { mmap.Prefetch(f.fd, off, n) }
 
 func (f *osFile) Datasync() error { return f.failed("fdatasync", mmap.Datasync(f.fd)) }
 func (f *osFile) Sync() error     { return f.failed("fsync", mmap.Sync(f.fd)) }

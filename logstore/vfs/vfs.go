@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"time"
+	"unsafe"
 )
 
 // ErrLocked is what Lock answers when somebody else holds the lock.
@@ -69,6 +70,13 @@ type Usage struct {
 // DirectAlign is what File.WriteDirect asks of addresses, lengths and offsets, in
 // bytes.
 const DirectAlign = 4096
+
+// Aligned is n bytes at an address that File.WriteDirect takes.
+func Aligned(n int) []byte {
+	b := make([]byte, n+DirectAlign)
+	from := -int(uintptr(unsafe.Pointer(&b[0]))) & (DirectAlign - 1)
+	return b[from : from+n : from+n]
+}
 
 // File is an open file. ReadAt, WriteAt, Datasync, Sync, Size and Fd may be
 // called from any goroutine at once; Close only when nobody else uses it.
