@@ -217,12 +217,12 @@ func dumpEntries[E, D any](raw []byte, f *entryFormat[E], show func(E) D) ([]D, 
 	var last E
 	for i := 0; len(raw) >= f.size; i, raw = i+1, raw[f.size:] {
 		e := f.get(raw)
-		if i > 0 && !f.follows(last, e) || i == 0 && len(raw) > f.size {
-			if f.suffix != suffixTxn && !slices.ContainsFunc(raw, func(b byte) bool { return b != 0 }) {
-				return out, nil
-			}
+		follows := i == 0 || f.follows(last, e)
+		// One entry of zeros may be a record at time 0; more are not.
+		if (!follows || i == 0 && len(raw) > f.size) && f.suffix != suffixTxn && !slices.ContainsFunc(raw, func(b byte) bool { return b != 0 }) {
+			return out, nil
 		}
-		if i > 0 && !f.follows(last, e) {
+		if !follows {
 			return out, fmt.Errorf("entry %d: %w", i, errBadIndex)
 		}
 		out = append(out, show(e))

@@ -164,7 +164,6 @@ func (p *producers) room(id int64, most int) error {
 	if len(p.m) < most || p.m[id] != nil {
 		return nil
 	}
-	type idle struct{ id, ts int64 }
 	var list []idle
 	for id, e := range p.m {
 		if e.txnFirst < 0 {
@@ -174,13 +173,22 @@ func (p *producers) room(id int64, most int) error {
 	if len(list) == 0 {
 		return ErrTooManyProducers
 	}
-	slices.SortFunc(list, func(a, b idle) int {
-		return cmp.Or(cmp.Compare(a.ts, b.ts), cmp.Compare(a.id, b.id))
-	})
-	for _, x := range list[:max(1, len(list)/16)] {
+	for _, x := range oldest(list) {
 		delete(p.m, x.id)
 	}
 	return nil
+}
+
+// idle is a producer id and when it was last heard of.
+type idle struct{ id, ts int64 }
+
+// oldest is the sixteenth of a list to give up, so that the search is not made for
+// each; it sorts the list, which is not empty.
+func oldest(list []idle) []idle {
+	slices.SortFunc(list, func(a, b idle) int {
+		return cmp.Or(cmp.Compare(a.ts, b.ts), cmp.Compare(a.id, b.id))
+	})
+	return list[:max(1, len(list)/16)]
 }
 
 func (p *producers) entry(id int64) *producerEntry {

@@ -101,7 +101,7 @@ func (s *Segment) Fd() (int, bool) { return s.file.Fd() }
 // cannot give the bytes takes its data directory offline.
 func (s *Segment) ReadAt(p []byte, off int64) (int, error) {
 	n, err := s.file.ReadAt(p, off)
-	if err != nil && diskFailed(err) {
+	if diskFailed(err) {
 		err = s.log.readFault(err)
 	}
 	return n, err

@@ -1,11 +1,5 @@
 package logstore
 
-import (
-	"cmp"
-	"maps"
-	"slices"
-)
-
 // A transactional batch that opens its producer's transaction in a partition
 // must be known to the transaction coordinator, or nobody would ever end what
 // it opens. The caller asks the coordinator, and between its answer and the
@@ -75,11 +69,12 @@ func (p *producers) dropVerifications(most int) {
 	if len(p.verifying) < most {
 		return
 	}
-	ids := slices.SortedFunc(maps.Keys(p.verifying), func(a, b int64) int {
-		return cmp.Or(cmp.Compare(p.verifying[a].timestamp, p.verifying[b].timestamp), cmp.Compare(a, b))
-	})
-	for _, id := range ids[:max(1, len(ids)/16)] {
-		delete(p.verifying, id)
+	list := make([]idle, 0, len(p.verifying))
+	for id, v := range p.verifying {
+		list = append(list, idle{id, v.timestamp})
+	}
+	for _, x := range oldest(list) {
+		delete(p.verifying, x.id)
 	}
 }
 

@@ -223,8 +223,8 @@ func readProperties(name string, into map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
 	}
-	begun := ""                                                       // a line that goes on in the next one
-	for i, line := range append(strings.Split(string(b), "\n"), "") { // the last ends a line that would go on
+	begun := "" // a line that goes on in the next one; one more ends the last
+	for i, line := range append(strings.Split(string(b), "\n"), "") {
 		line = begun + strings.TrimSpace(line)
 		begun = ""
 		if line == "" || line[0] == '#' || line[0] == '!' {
