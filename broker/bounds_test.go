@@ -2,9 +2,13 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -173,6 +177,37 @@ func TestTopicWaitsForDisk(t *testing.T) {
 		if got := parts(); got != step.want {
 			t.Errorf("%s: %s partitions, want %s", step.name, got, step.want)
 		}
+	}
+}
+
+// TestTopicsTooLate: a change whose client has given up before it began does
+// nothing, and each topic that was asked for has the error.
+func TestTopicsTooLate(t *testing.T) {
+	b := run(t, nil)
+	makeTopic(t, b, "t", 1, nil)
+	id := b.cluster.Image().Topic("t").ID
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	specs := []topicSpec{{name: "new", partitions: 1, replication: 1}, {name: "newer", partitions: 1, replication: 1}}
+	errs := append(b.createTopics(ctx, specs), b.growTopic(ctx, "t", 2, false), b.deleteTopic(ctx, id))
+	for i, err := range errs {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("change %d: %v", i, err)
+		}
+	}
+	image := b.cluster.Image()
+	if ct := image.Topic("t"); ct == nil || ct.Partitions != 1 || image.Topic("new") != nil || image.Topic("newer") != nil {
+		t.Errorf("t is %+v, new %v, newer %v", ct, image.Topic("new"), image.Topic("newer"))
+	}
+}
+
+// TestIdentityIsWritten: a directory that was served is one that Kafka would take
+// over.
+func TestIdentityIsWritten(t *testing.T) {
+	b := run(t, func(o *Options) { o.NodeID = 7 })
+	text, err := os.ReadFile(filepath.Join(b.opt.DataDirs[0], "logs", "meta.properties"))
+	if want := "cluster.id=" + b.cluster.Image().ClusterID + "\nnode.id=7\n"; err != nil || !strings.Contains(string(text), want) {
+		t.Errorf("%q, %v, want %q in it", text, err, want)
 	}
 }
 

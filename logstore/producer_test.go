@@ -300,6 +300,22 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	}
 }
 
+// TestGuardsGiveWayTogether: at the bound the oldest sixteenth goes.
+func TestGuardsGiveWayTogether(t *testing.T) {
+	p := &producers{verifying: map[int64]*verification{}}
+	for id := range int64(32) {
+		p.verifying[id] = &verification{timestamp: 100 - id}
+	}
+	p.dropVerifications(33)
+	if n := len(p.verifying); n != 32 {
+		t.Errorf("%d guards of 32 below the bound", n)
+	}
+	p.dropVerifications(32)
+	if n := len(p.verifying); n != 30 || p.verifying[31] != nil || p.verifying[30] != nil {
+		t.Errorf("%d guards at the bound, want 30 without the two oldest", n)
+	}
+}
+
 // TestGuard interleaves the coordinator's answer with what other connections
 // write for the same producer: only a guard that nothing has used up suffices.
 func TestGuard(t *testing.T) {
